@@ -1,0 +1,205 @@
+"""The lab's words as frozen values: what is declared, what is planned, what was seen.
+
+No I/O and no units as strings: `config` turns text into these once. Vocabulary: docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["closed", "hold"]
+Protocol = Literal["http", "raw"]
+Processes = Literal["one", "reuseport"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Tuning for one pod: what its namespace and its processes are granted."""
+
+    name: str
+    summary: str
+    sysctls: Mapping[str, str]  # per network namespace, set on the pod's holder
+    nofile: int  # descriptors wanted for each process, soft = hard
+    best_effort: bool  # True: a value that did not take is recorded; False: it is an error
+    server_cpus: str  # a Linux CPU list such as "1,3-5", or "auto"
+    load_cpus: str  # the same, for workers, master and observers
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One server implementation under test, as its variant.toml declares it."""
+
+    name: str
+    summary: str
+    language: str
+    technique: str
+    runtime: str  # images/runtime-<runtime>.Dockerfile builds it
+    folder: Path  # the build context
+    speaks: Protocol
+    port: int
+    fixed_delay: bool  # True: knows one answer only, after LAB_DELAY_MS (60 s unless set)
+    processes: Processes  # whether several processes may share the port with SO_REUSEPORT
+    kernel_least: tuple[int, int]
+    deviations: tuple[str, ...]  # where it departs from the contract on purpose, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """The load to offer; identical for every variant.
+
+    closed: `users` clients, each waiting for its reply before it asks again.
+    hold: `connections` clients, each opening one connection, asking once, answered after `delay_s`.
+    """
+
+    name: str
+    summary: str
+    kind: Kind
+    path: str  # closed: what is asked for; hold: always "/delay"
+    connections: int  # closed: users, one connection each; hold: connections open at once
+    delay_s: float  # hold: how long the server keeps each connection; closed: 0.0
+    warmup_s: float  # closed: load sent, never recorded; hold: 0.0
+    measure_s: float  # closed: the window; hold: 0.0 (its window ends with the last answer)
+    timeout_s: float  # how long a client waits for one answer beyond delay_s
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A named set of scenarios crossed with variants, repeated in interleaved blocks."""
+
+    name: str
+    summary: str
+    scenarios: tuple[str, ...]
+    variants: tuple[str, ...]
+    trials: int  # repetitions of each variant x scenario
+    profile: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observability:
+    """Where the pages are; every port binds 127.0.0.1."""
+
+    web_port: int
+    prometheus_port: int
+    exporter_port: int
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """The shared pod that `lab up` leaves running for the web UI."""
+
+    profile: str
+    variants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Everything lab.yaml and the variants' manifests declare."""
+
+    path: Path  # the lab file
+    root: Path  # its folder
+    profiles: Mapping[str, Profile]
+    variants: Mapping[str, Variant]
+    scenarios: Mapping[str, Scenario]
+    suites: Mapping[str, Suite]
+    observability: Observability
+    arena: Arena
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """One planned trial: variant x scenario x repetition."""
+
+    index: int  # position in the run, from 0
+    block: int  # repetition, from 0; each block holds every pairing once
+    variant: str
+    scenario: str
+    profile: str
+    server_processes: int
+    workers: int
+    why_processes: str  # the limit that asked for this many, in words
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A pairing the plan does not run, and why."""
+
+    variant: str
+    scenario: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered, seeded trials; making one has no side effects."""
+
+    suite: str
+    seed: int
+    trials: tuple[TrialSpec, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """One limit as wanted and as found inside the container."""
+
+    what: str  # "sysctl net.core.somaxconn", "nofile", "cpus"
+    where: str  # holder, server, worker
+    wanted: str
+    seen: str
+
+    @property
+    def took(self) -> bool:
+        return self.wanted == self.seen
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What one trial measured. None means not measured; `TrialResult.missing` says why."""
+
+    throughput_per_s: float | None = None  # right answers in the window / its length
+    p50_s: float | None = None
+    p99_s: float | None = None
+    p999_s: float | None = None
+    requests: int | None = None  # answers of any kind, right or wrong, in the window
+    errors: Mapping[str, int] = field(default_factory=dict)  # by kind
+    connections_requested: int | None = None
+    connections_held: int | None = None  # opened, and answered rightly
+    connections_failed: int | None = None  # requested - held
+    threads_peak: int | None = None
+    memory_bytes_per_connection: float | None = None
+    cpu_s_per_10k_requests: float | None = None
+    context_switches_per_request: float | None = None  # voluntary
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What came of one trial; a void one keeps its numbers and its reason."""
+
+    spec: TrialSpec
+    void: str | None  # the reason its numbers must not be used
+    metrics: Metrics
+    missing: Mapping[str, str]  # metric name -> why it is None
+    histogram_us: Mapping[int, int]  # latency in whole µs -> right answers
+    read_backs: tuple[ReadBack, ...]
+    notes: tuple[str, ...]  # e.g. "at least: the generator was the limit"
+    started_at: str  # UTC, ISO 8601; a label, never used for durations
+    loaded_s: float  # seconds under load, warm-up included
+    overhead_s: float  # seconds not under load: set-up, verification, taking down
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a plan as the store knows it."""
+
+    run_id: str
+    suite: str
+    started_at: str
+    finished_at: str | None  # None: still running or ended abruptly
+    host: Mapping[str, object]  # host facts: kernel, CPUs, limits, engine, image digests
+    plan: Plan
+    trials: tuple[TrialResult, ...]
