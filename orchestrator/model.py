@@ -44,6 +44,7 @@ class Variant:
     processes: Processes  # whether several processes may share the port with SO_REUSEPORT
     kernel_least: tuple[int, int]
     deviations: tuple[str, ...]  # where it departs from the contract on purpose, in words
+    specimen: bool = False  # True: shown for its defects; its errors are its signature and void no trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ class Metrics:
     connections_held: int | None = None  # opened, and answered rightly
     connections_failed: int | None = None  # requested - held
     threads_peak: int | None = None
+    memory_bytes: float | None = None  # the server's, kernel part included, with the load on it
     memory_bytes_per_connection: float | None = None
     cpu_s_per_10k_requests: float | None = None
     context_switches_per_request: float | None = None  # voluntary

@@ -1,0 +1,126 @@
+"""Keep the arena: the shared pod of `lab up`, every variant on a loopback address of its own, one worker.
+
+While a scripted run measures, the arena stands still: its workers are taken away, so that the master commands the
+trial's alone, and its servers are paused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import docker
+from docker.models.containers import Container
+
+from orchestrator.containers.control import ControlPlane
+from orchestrator.containers.labels import LAB, ROLE
+from orchestrator.containers.launch import Running, stop
+from orchestrator.containers.pods import Site, start_holder, start_server, start_worker
+from orchestrator.errors import EnvironmentMissing, LabError
+from orchestrator.load.master import Master
+from orchestrator.load.told import arena_addresses, swarm_settings
+from orchestrator.model import Lab, Variant
+from orchestrator.observe.exporter_client import Exporter
+from orchestrator.verify import questions, verify
+
+_HOLDER = "arena"
+_WORKERS_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class VariantState:
+    """One variant in the arena: where it listens and whether it passed verification."""
+
+    name: str
+    address: str
+    state: str  # "verified", or why not
+
+
+def fixed_delay_s(lab: Lab) -> float:
+    """Return the delay of the variants with a fixed one in the arena: the shortest hold of lab.yaml, else 2 s."""
+    return min((s.delay_s for s in lab.scenarios.values() if s.kind == "hold"), default=2.0)
+
+
+def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantState]:
+    """Bring up whatever of the arena is missing, verify every variant in it, and return their states."""
+    wake(site.client, site.lab)
+    profile = lab.profiles[lab.arena.profile]
+    addresses = arena_addresses(lab.variants[name] for name in lab.arena.variants)
+    holder = start_holder(site, _HOLDER, profile)
+    settings = swarm_settings(lab.scenarios.values(), addresses, once=False)
+    backlog = profile.sysctls.get("net.core.somaxconn", "4096")
+
+    def serve(entry: tuple[Variant, str]) -> Running:
+        variant, host = entry
+        told = {"LAB_BACKLOG": backlog}
+        if variant.fixed_delay:
+            told["LAB_DELAY_MS"] = str(round(fixed_delay_s(lab) * 1000))
+        return start_server(site, f"{_HOLDER}-{variant.name}", holder, variant, host=host, environment=told)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        worker = pool.submit(start_worker, site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)
+        servers = dict(zip(addresses, pool.map(serve, addresses.values()), strict=True))
+        inside = worker.result()
+        exporter = Exporter(control.exporter_url)
+        for name, server in servers.items():
+            labels = {"run_id": "arena", "scenario": "arena", "variant": name}
+            exporter.register(f"arena-{name}", labels, [(server.id, server.pid)], shared_namespace=True)
+        states = list(pool.map(lambda entry: _state(lab, site, inside, *entry), addresses.values()))
+    master = Master(control.master_url)
+    master.wait_workers(_HOLDER, 1, _WORKERS_S)
+    return states
+
+
+def _state(lab: Lab, site: Site, inside: Running, variant: Variant, host: str) -> VariantState:
+    address = f"{host}:{variant.port}"
+    try:
+        verify(site, inside, questions(variant, host, fixed_delay_s(lab), None))
+    except LabError as error:
+        return VariantState(variant.name, address, str(error))
+    return VariantState(variant.name, address, "verified")
+
+
+@contextlib.contextmanager
+def standstill(lab: Lab, site: Site, control: ControlPlane) -> Iterator[None]:
+    """Keep the arena out of the way while a run measures; afterwards it is as it was.
+
+    Raises EnvironmentMissing when somebody's swarm is running in the web UI: a run would end it.
+    """
+    client = site.client
+    members = _members(client, site.lab)
+    master = Master(control.master_url)
+    if members and master.state().state in ("spawning", "running"):
+        raise EnvironmentMissing(
+            f"a swarm started in the web UI ({control.master_url}) is running; a scripted run would end it. "
+            "Stop it there, then try again"
+        )
+    workers = [c for c in members if c.labels.get(ROLE) == "worker"]
+    for container in workers:
+        stop(client, str(container.id), 3)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda c: c.pause(), [c for c in members if c.labels.get(ROLE) == "server"]))
+    try:
+        yield
+    finally:
+        if members:
+            wake(client, site.lab)
+        if workers:
+            holder = start_holder(site, _HOLDER, lab.profiles[lab.arena.profile])
+            addresses = arena_addresses(lab.variants[name] for name in lab.arena.variants)
+            settings = swarm_settings(lab.scenarios.values(), addresses, once=False)
+            start_worker(site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)
+
+
+def wake(client: docker.DockerClient, lab: str) -> None:
+    """Let paused servers of the arena go on, also after a run that was killed."""
+    for container in _members(client, lab):
+        if container.status == "paused":
+            container.unpause()
+
+
+def _members(client: docker.DockerClient, lab: str) -> list[Container]:
+    prefix = f"netpoll-lab-{lab}-{_HOLDER}"
+    found = client.containers.list(filters={"label": f"{LAB}={lab}"}, ignore_removed=True)
+    return [c for c in found if str(c.name) == prefix or str(c.name).startswith(prefix + "-")]

@@ -1,0 +1,255 @@
+"""The `lab` command: parses, calls the story, prints, decides nothing.
+
+Results go to stdout, progress and errors to stderr. Exit codes: 0 fine, 1 failed verification, 2 bad input,
+3 environment, 4 void or undecided, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+import requests
+from docker.errors import DockerException
+
+from orchestrator.config.load import load_lab
+from orchestrator.containers.engine import find_engine
+from orchestrator.down import collect, take_down
+from orchestrator.errors import BadInput, LabError
+from orchestrator.light import first_light
+from orchestrator.model import Lab, Run
+from orchestrator.planning.plan import make_plan
+from orchestrator.report.asjson import show_document
+from orchestrator.report.progress import Progress
+from orchestrator.report.sidebyside import side_by_side
+from orchestrator.report.text import (
+    first_light_table,
+    open_console,
+    pages_table,
+    plan_table,
+    timing_line,
+    variants_table,
+)
+from orchestrator.results.codec import encode
+from orchestrator.results.store import open_store
+from orchestrator.run import results_folder, run_suite
+from orchestrator.standing import bring_up, build, look
+
+EPILOG = "Exit codes: 0 fine, 1 failed verification, 2 bad input, 3 environment, 4 void or undecided, 130 interrupted."
+
+
+class Context:
+    """What every verb is given: the lab file's path, and the two streams."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.root = file.resolve().parent
+        self.out = open_console(sys.stdout)
+        self.err = open_console(sys.stderr)
+        self.progress = Progress(self.err)
+
+    def lab(self) -> Lab:
+        return load_lab(self.file)
+
+    def say(self, text: str) -> None:
+        self.progress.say(text)
+
+    def print_json(self, document: object) -> None:
+        click.echo(json.dumps(document, indent=2))
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--file", "file", type=click.Path(path_type=Path), default=Path("lab.yaml"), help="The lab file to read.")
+@click.version_option(package_name="netpoll-lab", prog_name="lab")
+@click.pass_context
+def lab(ctx: click.Context, file: Path) -> None:
+    """Bring up server variants in tuned containers, load them with Locust swarms, compare them side by side."""
+    ctx.obj = Context(file)
+
+
+@lab.command(epilog="Example: lab check")
+@click.pass_obj
+def check(ctx: Context) -> None:
+    """Check lab.yaml and the variants' manifests; touch nothing."""
+    read = ctx.lab()
+    ctx.out.print(
+        f"{read.path}: {len(read.variants)} variants, {len(read.scenarios)} scenarios, {len(read.suites)} suites, "
+        f"{len(read.profiles)} profiles: all in order",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@lab.command(epilog="Example: lab plan quick")
+@click.argument("suite", default="quick")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.pass_obj
+def plan(ctx: Context, suite: str, as_json: bool) -> None:
+    """Show the trials a suite would run, in order, and what it leaves out; touch nothing."""
+    read = ctx.lab()
+    planned = make_plan(read, suite, nofile_granted=None)
+    if as_json:
+        ctx.print_json(encode(planned))
+    else:
+        ctx.out.print(plan_table(planned, read))
+
+
+@lab.command(name="build", epilog="Example: lab build")
+@click.pass_obj
+def build_images(ctx: Context) -> None:
+    """Build every image that is missing or whose sources changed."""
+    read = ctx.lab()
+    ground = build(read, ctx.progress, ctx.say)
+    for name, reference in sorted(ground.images.items()):
+        click.echo(f"{name:22} {reference}")
+
+
+@lab.command(epilog="Examples: lab up, lab up --no-load")
+@click.option("--no-load", is_flag=True, help="Skip first light, the two seconds of load on each variant.")
+@click.pass_obj
+def up(ctx: Context, no_load: bool) -> None:
+    """Bring up the lab, verify every variant, print where everything is, end with first light."""
+    began_s = time.monotonic()
+    read = ctx.lab()
+    standing = bring_up(read, ctx.progress, ctx.say)
+    ctx.out.print(pages_table(standing.pages))
+    ctx.out.print()
+    ctx.out.print(variants_table(standing.variants))
+    ctx.say(f"the lab was up after {time.monotonic() - began_s:.1f} s")
+    if not no_load:
+        light = first_light(read, standing, ctx.progress)
+        ctx.out.print()
+        ctx.out.print(first_light_table(light.rows))
+        ctx.out.print(light.remark, soft_wrap=True, highlight=False)
+    failed = [row.variant.name for row in standing.variants if row.state != "verified"]
+    if failed:
+        raise SystemExit(_complain(f"{', '.join(failed)}: not verified, see the table above", 1))
+
+
+@lab.command(epilog="Examples: lab down, lab down --engine")
+@click.option("--engine", is_flag=True, help="Also stop the Docker engine, if this lab started it.")
+@click.pass_obj
+def down(ctx: Context, engine: bool) -> None:
+    """Remove every container, network and volume of this lab, and nothing else."""
+    for line in take_down(ctx.root, engine):
+        click.echo(line)
+
+
+@lab.command(epilog="Examples: lab gc, lab gc --images")
+@click.option("--images", is_flag=True, help="Also remove the images the lab built.")
+@click.pass_obj
+def gc(ctx: Context, images: bool) -> None:
+    """Remove what a killed orchestrator left; a live run and a standing lab are left alone."""
+    for line in collect(ctx.root, images):
+        click.echo(line)
+
+
+@lab.command(epilog="Example: lab status")
+@click.option("--json", "as_json", is_flag=True, help="Print the state as JSON.")
+@click.pass_obj
+def status(ctx: Context, as_json: bool) -> None:
+    """Show what of the lab is running and where it answers."""
+    seen = look(ctx.lab())
+    if as_json:
+        ctx.print_json(seen.document())
+        return
+    if not seen.containers:
+        click.echo("nothing of this lab is running. Next: lab up")
+        return
+    ctx.out.print(pages_table(seen.pages))
+    for name, state in seen.containers.items():
+        click.echo(f"  {name:44} {state}")
+
+
+@lab.command(epilog="Examples: lab run quick, lab run quick --trials 6")
+@click.argument("suite", default="quick")
+@click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each pairing, instead of the suite's.")
+@click.option("--seed", type=int, help="Seed of the order, instead of the suite's.")
+@click.pass_obj
+def run(ctx: Context, suite: str, trials: int | None, seed: int | None) -> None:
+    """Run a suite in fresh containers and print the side-by-side tables."""
+    done = run_suite(ctx.lab(), suite, ctx.progress, ctx.say, trials=trials, seed=seed)
+    _print_run(ctx, done.outcome.run)
+    ctx.out.print(f"set-up took {done.setup_s:.1f} s; {timing_line(done.outcome.run)}", soft_wrap=True, highlight=False)
+    if done.outcome.refused:
+        raise SystemExit(_complain(f"failed verification: {', '.join(done.outcome.refused)}", 1))
+    if done.outcome.undecided:
+        raise SystemExit(_complain(f"no valid trial: {', '.join(done.outcome.undecided)}", 4))
+
+
+@lab.command(epilog="Examples: lab show, lab show --json, lab show 20261123T082036Z-quick-ab12cd, lab show --list")
+@click.argument("run_id", required=False, metavar="[RUN]")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
+@click.option("--list", "as_list", is_flag=True, help="List the runs there are.")
+@click.pass_obj
+def show(ctx: Context, run_id: str | None, as_json: bool, as_list: bool) -> None:
+    """Show a run's results: the newest, or the one named (a unique beginning will do)."""
+    path = results_folder(ctx.root) / "lab.db"
+    if not path.exists():
+        raise BadInput(f"{path}: there are no results yet. Next: lab run quick")
+    with open_store(path) as store:
+        if as_list:
+            for entry in store.list_runs():
+                click.echo(f"{entry.run_id}  {entry.suite}  {entry.finished_at or 'not finished'}")
+            return
+        found = store.read_run(run_id)
+    if as_json:
+        ctx.print_json(show_document(found))
+        return
+    _print_run(ctx, found)
+    ctx.out.print(timing_line(found), soft_wrap=True, highlight=False)
+
+
+def _print_run(ctx: Context, run: Run) -> None:
+    for table in side_by_side(run):
+        ctx.out.print(table)
+        ctx.out.print()
+
+
+def _complain(text: str, code: int) -> int:
+    click.echo(f"lab: {text}", err=True)
+    return code
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Run the command line and end with a documented exit code; no traceback reaches the terminal."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        lab.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        raise SystemExit(_complain("interrupted; finished trials are kept", 130)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(_complain("interrupted; finished trials are kept", 130)) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(2) from None
+    except LabError as error:
+        raise SystemExit(_complain(str(error), error.exit_code)) from None
+    except (DockerException, requests.RequestException) as error:
+        brief = str(error).splitlines()[0][:300]
+        gone = "" if find_engine() else " No engine answers any more: lab up starts one."
+        raise SystemExit(_complain(f"the Docker engine failed in the middle: {brief}.{gone}", 3)) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback goes to a file
+        log = Path.cwd() / ".lab" / "crash.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(traceback.format_exc())
+        text = f"a defect of the lab: {type(error).__name__}: {error}. Details: {log}"
+        raise SystemExit(_complain(text, 3)) from None
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Keep the control network and the lab's own services: Locust's master, the exporter, Prometheus.
+
+Each service is started once and left alone as long as it still is what is wanted (its spec's digest, kept as a label);
+one that changed or ended is replaced. Every published port binds 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import docker
+from docker.errors import NotFound
+
+from orchestrator.containers.labels import LAB, ROLE, Owner, labels
+from orchestrator.containers.launch import Spec, ensure
+from orchestrator.containers.pods import LOCUSTFILE
+from orchestrator.model import Observability
+
+MASTER_WEB_PORT = 8089
+EXPORTER_PORT = 9100
+PROMETHEUS_PORT = 9090
+
+# What the exporter needs to look into other containers' processes; reasons in images/exporter.Dockerfile.
+EXPORTER_CAPABILITIES = ("SYS_PTRACE", "DAC_READ_SEARCH", "NET_ADMIN")
+
+
+_FORM = ("--users", "50", "--spawn-rate", "50")  # what the web UI's start form is filled in with
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """The lab's own services and where they answer."""
+
+    network: str
+    master_ip: str  # in the control network, for workers
+    master_url: str
+    exporter_url: str
+    prometheus_url: str
+    fresh: bool  # True: something was started just now
+
+
+def scrape_jobs() -> dict[str, str]:
+    """Return Prometheus job -> address in the control network."""
+    return {"swarm": f"master:{MASTER_WEB_PORT}", "exporter": f"exporter:{EXPORTER_PORT}"}
+
+
+def ensure_control(
+    client: docker.DockerClient,
+    lab: str,
+    owner: Owner,
+    images: Mapping[str, str],
+    pages: Observability,
+    swarm: Mapping[str, object],
+    cpus: str,
+) -> ControlPlane:
+    """Bring up whatever of the control plane is missing or changed; return where it answers.
+
+    swarm: the scenarios and targets the web UI offers. Does not wait until the services are ready.
+    """
+    network = ensure_network(client, lab, owner)
+    prefix = f"netpoll-lab-{lab}"
+    specs = [
+        Spec(
+            role="master",
+            name=f"{prefix}-master",
+            image=images["swarm"],
+            command=("-f", LOCUSTFILE, "--master", "--web-host", "0.0.0.0", "--web-port", str(MASTER_WEB_PORT), *_FORM),
+            environment={"LAB_SWARM": json.dumps(swarm)},
+            network=network,
+            alias="master",
+            ports={MASTER_WEB_PORT: pages.web_port},
+            cpus=cpus,
+            tmpfs={"/tmp": "size=64m"},
+        ),
+        Spec(
+            role="exporter",
+            name=f"{prefix}-exporter",
+            image=images["exporter"],
+            network=network,
+            alias="exporter",
+            ports={EXPORTER_PORT: pages.exporter_port},
+            cpus=cpus,
+            user="0:0",
+            capabilities=EXPORTER_CAPABILITIES,
+            host_pids=True,
+            environment={"LAB_CGROUP_ROOT": "/host/cgroup"},
+            volumes={"/sys/fs/cgroup": "/host/cgroup:ro"},
+        ),
+        Spec(
+            role="prometheus",
+            name=f"{prefix}-prometheus",
+            image=images["prometheus"],
+            network=network,
+            alias="prometheus",
+            ports={PROMETHEUS_PORT: pages.prometheus_port},
+            cpus=cpus,
+            volumes={_ensure_volume(client, lab, owner): "/prometheus:rw"},
+        ),
+    ]
+    with ThreadPoolExecutor(max_workers=len(specs)) as pool:
+        started = list(pool.map(lambda spec: ensure(client, spec, lab, owner)[1], specs))
+    return ControlPlane(
+        network=network,
+        master_ip=_address(client, specs[0].name, network),
+        master_url=f"http://127.0.0.1:{pages.web_port}",
+        exporter_url=f"http://127.0.0.1:{pages.exporter_port}",
+        prometheus_url=f"http://127.0.0.1:{pages.prometheus_port}",
+        fresh=any(started),
+    )
+
+
+def control_state(client: docker.DockerClient, lab: str) -> dict[str, str]:
+    """Return service role -> the engine's word for its state, for those that exist."""
+    roles = ("master", "exporter", "prometheus")
+    found = client.containers.list(all=True, filters={"label": f"{LAB}={lab}"})
+    return {str(c.labels[ROLE]): str(c.status) for c in found if c.labels.get(ROLE) in roles}
+
+
+def ensure_network(client: docker.DockerClient, lab: str, owner: Owner) -> str:
+    """Return the control network's name, creating the bridge where it is absent."""
+    name = f"netpoll-lab-{lab}"
+    if not client.networks.list(names=[name], filters={"label": f"{LAB}={lab}"}):
+        client.networks.create(name, driver="bridge", labels=labels(lab, "network", owner))
+    return name
+
+
+def _ensure_volume(client: docker.DockerClient, lab: str, owner: Owner) -> str:
+    name = f"netpoll-lab-{lab}-prometheus"
+    try:
+        client.volumes.get(name)
+    except NotFound:
+        client.volumes.create(name, labels=labels(lab, "volume", owner))
+    return name
+
+
+def _address(client: docker.DockerClient, name: str, network: str) -> str:
+    return str(client.containers.get(name).attrs["NetworkSettings"]["Networks"][network]["IPAddress"])

@@ -1,0 +1,197 @@
+"""Start one container from a spec, look into it, and take it away.
+
+Everything launched here carries the lab's labels. A container that did not come up says so with its exit code and the
+last line of its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from docker.types import Ulimit
+
+from orchestrator.containers.labels import SPEC, Owner, labels
+from orchestrator.errors import LimitRefused, NotReady
+
+NOBODY = "65534:65534"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One container to be; the defaults are the safe ones: unprivileged, read-only, no capability."""
+
+    role: str
+    name: str  # full container name, unique on the engine
+    image: str
+    command: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    network: str | None = None  # a network's name; None with join unset: no network at all
+    join: str | None = None  # the id of the container whose network namespace it shares
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    nofile: int | None = None
+    cpus: str | None = None
+    ports: Mapping[int, int] = field(default_factory=dict)  # container port -> port on 127.0.0.1
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)  # host path or volume name -> "path:mode"
+    user: str = NOBODY
+    capabilities: tuple[str, ...] = ()
+    host_pids: bool = False
+    health_check: bool = False  # the image's own; off in trials, where its exec would be load on the server's CPUs
+    alias: str | None = None  # the name other containers of the control network find it by
+
+    def digest(self) -> str:
+        """Return what identifies the spec, to see later whether a running container still is what is wanted."""
+        parts = {k: getattr(self, k) for k in self.__slots__}
+        text = json.dumps(parts, default=dict, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started container."""
+
+    id: str
+    name: str
+    pid: int  # of its first process, as the engine's host counts
+
+
+def launch(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> Running:
+    """Create and start a container. Raises LimitRefused when the engine refuses a limit, NotReady for the rest."""
+    options: dict[str, Any] = {
+        "name": spec.name,
+        "environment": dict(spec.environment),
+        "labels": labels(lab, spec.role, owner, spec.digest()),
+        "read_only": True,
+        "user": spec.user,
+        "cap_drop": ["ALL"],
+        "cap_add": list(spec.capabilities),
+        "security_opt": ["no-new-privileges"],
+        "sysctls": dict(spec.sysctls),
+        "tmpfs": dict(spec.tmpfs),
+        "volumes": [f"{source}:{target}" for source, target in spec.volumes.items()],
+        "ports": {f"{inside}/tcp": ("127.0.0.1", outside) for inside, outside in spec.ports.items()},
+        "log_config": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
+        "cgroupns": "host" if spec.host_pids else None,
+        "pid_mode": "host" if spec.host_pids else None,
+    }
+    if not spec.health_check:
+        options["healthcheck"] = {"test": ["NONE"]}
+    if spec.nofile is not None:
+        options["ulimits"] = [Ulimit(name="nofile", soft=spec.nofile, hard=spec.nofile)]
+    if spec.cpus is not None:
+        options["cpuset_cpus"] = spec.cpus
+    if spec.join is not None:
+        options["network_mode"] = f"container:{spec.join}"
+    elif spec.network is not None:
+        options["network"] = spec.network
+        if spec.alias:
+            options["networking_config"] = {
+                spec.network: client.api.create_endpoint_config(aliases=[spec.alias])
+            }
+    else:
+        options["network_mode"] = "none"
+    try:
+        container = client.containers.create(spec.image, list(spec.command) if spec.command else None, **options)
+    except APIError as error:
+        raise _refusal(spec, error) from error
+    try:
+        container.start()
+    except APIError as error:
+        with contextlib.suppress(APIError):
+            container.remove(force=True)
+        raise _refusal(spec, error) from error
+    return running(container)
+
+
+def ensure(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> tuple[Running, bool]:
+    """Leave alone a container that runs as this spec wants; replace one that ended or changed; start an absent one.
+
+    Returns the container and whether it was started now.
+    """
+    try:
+        present = client.containers.get(spec.name)
+    except NotFound:
+        return launch(client, spec, lab, owner), True
+    if present.status == "running" and present.labels.get(SPEC) == spec.digest():
+        return running(present), False
+    remove(client, str(present.id))
+    return launch(client, spec, lab, owner), True
+
+
+def running(container: Container) -> Running:
+    """Return the pid of a started container. Raises NotReady when it has ended already."""
+    container.reload()
+    state = container.attrs["State"]
+    if not state["Running"]:
+        raise NotReady(f"{container.name}: ended at once with exit code {state['ExitCode']}; {last_log(container)}")
+    return Running(str(container.id), str(container.name), int(state["Pid"]))
+
+
+def run_inside(client: docker.DockerClient, container_id: str, command: list[str]) -> tuple[int, str]:
+    """Run a command in a container; return (exit code, standard output). Raises NotReady when it is not running."""
+    try:
+        job = client.api.exec_create(container_id, command, stderr=False)
+        output = client.api.exec_start(job["Id"])
+        code = client.api.exec_inspect(job["Id"])["ExitCode"]
+    except APIError as error:
+        raise NotReady(f"container {container_id[:12]}: could not run {command[0]}: {error.explanation}") from error
+    return int(code if code is not None else -1), bytes(output).decode(errors="replace")
+
+
+def remove(client: docker.DockerClient, container_id: str) -> None:
+    """Remove a container with its anonymous volumes, running or not; one that is gone already is fine."""
+    with contextlib.suppress(NotFound):
+        try:
+            client.api.remove_container(container_id, v=True, force=True)
+        except APIError as error:
+            if "already in progress" not in str(error.explanation):
+                raise
+
+
+def stop(client: docker.DockerClient, container_id: str, grace_s: int) -> None:
+    """Ask a container to end (SIGTERM), give it grace_s seconds, and remove it; one that is gone already is fine."""
+    with contextlib.suppress(NotFound):
+        client.api.stop(container_id, timeout=grace_s)
+    remove(client, container_id)
+
+
+def ended(client: docker.DockerClient, container: Running) -> str | None:
+    """Return how a container ended, in words, or None while it runs."""
+    try:
+        state = client.api.inspect_container(container.id)["State"]
+    except NotFound:
+        return f"{container.name} is gone"
+    if state["Running"]:
+        return None
+    killed = ", out of memory" if state.get("OOMKilled") else ""
+    return f"{container.name} ended during the trial with exit code {state['ExitCode']}{killed}"
+
+
+def last_log(container: Container) -> str:
+    """Return the last lines of a container's log as a phrase with the command that shows the rest."""
+    try:
+        lines = container.logs(tail=3).decode(errors="replace").strip().splitlines()
+    except APIError:
+        lines = []
+    return f"last log line: {(lines or ['none'])[-1]!r}. Try: docker logs {container.name}"
+
+
+def _refusal(spec: Spec, error: APIError) -> LimitRefused | NotReady:
+    said = str(error.explanation or error).splitlines()[-1]
+    if "rlimit" in said or "sysctl" in said or "cpuset" in said.lower() or "CPUs" in said:
+        return LimitRefused(
+            f"{spec.name}: the engine refused a limit (nofile {spec.nofile}, CPUs {spec.cpus}, "
+            f"sysctls {dict(spec.sysctls)}): {said}. Lower it in lab.yaml's profile, or set best_effort: true"
+        )
+    hint = "Try: lab gc"
+    if "port is already allocated" in said or "address already in use" in said:
+        hint = "Another program has the port: stop it, or choose another under observability in lab.yaml"
+    return NotReady(f"{spec.name}: the engine could not start {spec.image}: {said}. {hint}")

@@ -1,0 +1,178 @@
+"""Make a pod: a holder that owns the network namespace, servers and workers that join it.
+
+Limits are read back from inside: sysctls from the holder's namespace, descriptors and CPUs from /proc/1 of each server
+and worker. Load stays on the namespace's loopback; the holder's only other interface is the control network.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import docker
+
+from orchestrator.containers.images import BASE
+from orchestrator.containers.labels import Owner
+from orchestrator.containers.launch import Running, Spec, ensure, launch, remove, run_inside
+from orchestrator.errors import LimitRefused, NotReady
+from orchestrator.model import Profile, ReadBack, Variant
+
+LOCUSTFILE = "/opt/lab/swarm/locustfile.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where pods are made: the engine, whose they are, and what they are made with."""
+
+    client: docker.DockerClient
+    lab: str
+    owner: Owner
+    network: str  # the control network's name
+    images: Mapping[str, str]  # recipe name -> image reference
+    server_cpus: str
+    load_cpus: str
+    nofile: int  # descriptors per process that the engine grants
+    keep: bool  # True (the arena): a container that already runs as wanted is left alone
+
+    def container_name(self, name: str) -> str:
+        """Return the full name of one of this lab's containers."""
+        return f"netpoll-lab-{self.lab}-{name}"
+
+    def start(self, spec: Spec) -> Running:
+        """Start a container, or find it running where `keep` allows that."""
+        if self.keep:
+            return ensure(self.client, spec, self.lab, self.owner)[0]
+        return launch(self.client, spec, self.lab, self.owner)
+
+
+def start_holder(site: Site, name: str, profile: Profile) -> Running:
+    """Start the container that owns the pod's network namespace and its sysctls."""
+    spec = Spec(
+        role="holder",
+        name=site.container_name(name),
+        image=BASE,
+        command=("sleep", "infinity"),
+        network=site.network,
+        sysctls=profile.sysctls,
+        cpus=site.load_cpus,
+    )
+    return site.start(spec)
+
+
+def start_server(
+    site: Site, name: str, holder: Running, variant: Variant, *, host: str, environment: Mapping[str, str]
+) -> Running:
+    """Start one process of a variant in a pod, listening on host:variant.port."""
+    told = {"LAB_HOST": host, "LAB_PORT": str(variant.port)}
+    if variant.fixed_delay:
+        told["LAB_HEALTH"] = "listen"
+    spec = Spec(
+        role="server",
+        name=site.container_name(name),
+        image=site.images[variant.name],
+        environment={**told, **environment},
+        join=holder.id,
+        nofile=site.nofile,
+        cpus=site.server_cpus,
+        tmpfs={"/tmp": "size=16m"},
+    )
+    return site.start(spec)
+
+
+def start_worker(site: Site, name: str, holder: Running, master_ip: str, swarm: Mapping[str, object]) -> Running:
+    """Start one Locust worker in a pod. swarm: what it may load, as docs/architecture.md gives it."""
+    spec = Spec(
+        role="worker",
+        name=site.container_name(name),
+        image=site.images["swarm"],
+        command=("-f", LOCUSTFILE, "--worker", "--master-host", master_ip),
+        environment={"LAB_SWARM": json.dumps(swarm), "LAB_WORKER_ID": name},
+        join=holder.id,
+        nofile=site.nofile,
+        cpus=site.load_cpus,
+        tmpfs={"/tmp": "size=64m"},
+    )
+    return site.start(spec)
+
+
+def wait_listening(site: Site, inside: Running, port: int, deadline_s: float) -> None:
+    """Wait until something in the pod listens on a port, without connecting to it. Raises NotReady.
+
+    inside: any container of the pod. Source of the format: /proc/net/tcp, state 0A is LISTEN (proc_net_tcp).
+    """
+    end = time.monotonic() + deadline_s
+    while True:
+        _, output = run_inside(site.client, inside.id, ["cat", "/proc/net/tcp", "/proc/net/tcp6"])
+        rows = [line.split() for line in output.splitlines()]
+        if any(len(r) > 3 and r[3] == "0A" and r[1].endswith(f":{port:04X}") for r in rows):
+            return
+        if time.monotonic() > end:
+            raise NotReady(f"nothing listens on port {port} in the pod of {inside.name} after {deadline_s:.0f} s")
+        time.sleep(0.05)
+
+
+def read_sysctls(site: Site, holder: Running, profile: Profile) -> list[ReadBack]:
+    """Read the profile's sysctls back inside the pod's namespace."""
+    names = sorted(profile.sysctls)
+    if not names:
+        return []
+    paths = [f"/proc/sys/{name.replace('.', '/')}" for name in names]
+    script = 'for p; do cat "$p" 2>/dev/null || echo absent; done'
+    _, output = run_inside(site.client, holder.id, ["sh", "-c", script, "sh", *paths])
+    seen = output.splitlines() + ["unread"] * len(names)
+    return [
+        ReadBack(f"sysctl {name}", "holder", " ".join(profile.sysctls[name].split()), " ".join(value.split()))
+        for name, value in zip(names, seen, strict=False)
+    ]
+
+
+def read_process_limits(site: Site, where: str, container: Running, wanted_nofile: int, cpus: str) -> list[ReadBack]:
+    """Read the descriptor limit and the CPU set of a container's first process back inside it."""
+    _, output = run_inside(site.client, container.id, ["cat", "/proc/1/limits", "/proc/1/status"])
+    nofile, allowed = "unread", "unread"
+    for line in output.splitlines():
+        if line.startswith("Max open files"):
+            nofile = line.split()[3]
+        elif line.startswith("Cpus_allowed_list:"):
+            allowed = line.split()[1]
+    return [ReadBack("nofile", where, str(wanted_nofile), nofile), ReadBack("cpus", where, cpus, allowed)]
+
+
+def require_taken(read_backs: list[ReadBack], profile: Profile) -> None:
+    """Raise LimitRefused for the first value that did not take, unless the profile is best-effort."""
+    for back in read_backs:
+        if not back.took and not profile.best_effort:
+            raise LimitRefused(
+                f"profile {profile.name}: {back.what} in the {back.where}: wanted {back.wanted}, "
+                f"read back {back.seen}. "
+                "Lower it in lab.yaml, or set best_effort: true to go on with what was granted"
+            )
+
+
+def granted(client: docker.DockerClient, lab: str, owner: Owner, wanted_nofile: int) -> tuple[int, str]:
+    """Return (descriptors a process is granted, CPU list available), read inside throw-away containers.
+
+    The wanted number is tried first; where the engine refuses it, its own inherited limit is what is granted.
+    """
+    script = "ulimit -Hn; grep Cpus_allowed_list /proc/self/status | cut -f2"
+
+    def ask(nofile: int | None) -> tuple[int, str]:
+        name = f"netpoll-lab-{lab}-limits-{nofile or 'own'}-{owner.pid}"
+        spec = Spec(role="limits", name=name, image=BASE, command=("sleep", "30"), nofile=nofile)
+        container = launch(client, spec, lab, owner)
+        try:
+            _, output = run_inside(client, container.id, ["sh", "-c", script])
+        finally:
+            remove(client, container.id)
+        lines = output.split()
+        if len(lines) != 2 or not lines[0].isdigit():
+            raise NotReady(f"the engine's limits could not be read inside a container; seen: {output!r}. Try: lab gc")
+        return int(lines[0]), lines[1]
+
+    try:
+        return ask(wanted_nofile)
+    except LimitRefused:
+        limit, cpus = ask(None)
+        return min(limit, wanted_nofile), cpus

@@ -1,0 +1,46 @@
+"""Take the lab down, or clear up after a killed orchestrator.
+
+Needs the lab's folder alone, so that a broken lab.yaml does not keep anything standing. Without an engine there is
+nothing to remove.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.arena import wake
+from orchestrator.containers.clear import clear_abandoned, clear_all, clear_images
+from orchestrator.containers.engine import find_engine, started_engine, stop_engine
+from orchestrator.containers.labels import lab_id
+from orchestrator.run import only_one
+from orchestrator.up import state_folder
+
+
+def take_down(root: Path, engine: bool) -> list[str]:
+    """Remove everything of this lab; return what was done, a line each. engine: also stop the engine it started."""
+    state = state_folder(root)
+    lines = []
+    with only_one(state, "down"):
+        client = find_engine()
+        if client is None:
+            lines.append("no Docker engine is running, so nothing of this lab is")
+        else:
+            lines.append(clear_all(client, lab_id(root)).sentence())
+        if engine:
+            lines.append(stop_engine(state))
+        elif (ours := started_engine(state)) is not None:
+            lines.append(f"the engine this lab started stays: {ours}; stop it with: lab down --engine")
+    return lines
+
+
+def collect(root: Path, images: bool) -> list[str]:
+    """Remove what dead owners left; return what was done, a line each. images: also the images, where unused."""
+    client = find_engine()
+    if client is None:
+        return ["no Docker engine is running, so nothing was left behind"]
+    cleared = clear_abandoned(client, lab_id(root))
+    if cleared.containers:
+        wake(client, lab_id(root))
+    if images:
+        cleared.images = clear_images(client)
+    return [cleared.sentence()]

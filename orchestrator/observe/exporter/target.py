@@ -1,0 +1,85 @@
+"""Turn a registration's JSON into what to observe, refusing whatever could not be observed or labelled."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .errors import BadTarget
+
+LABELS = ("run_id", "scenario", "variant")
+# 64 targets of 64 containers: far beyond any arena, small enough that a mistake cannot exhaust the exporter.
+MOST_CONTAINERS = 64
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ID = re.compile(r"[0-9a-f]{12,64}")
+_LONGEST_LABEL = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container: its id and the host's pid of its first process."""
+
+    id: str  # "": not checked against the process's cgroup
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One variant's containers, read as one, and the labels its series carry."""
+
+    name: str
+    labels: Mapping[str, str]
+    containers: tuple[Container, ...]
+    shared_namespace: bool = False  # its TCP counters are the whole arena's
+
+
+def parse_name(name: str) -> str:
+    """Return a target's name as it may stand in a path. Raises BadTarget."""
+    if not _NAME.fullmatch(name):
+        raise BadTarget(f"target name: expected letters, digits, '.', '_', '-', at most 100, saw {name[:120]!r}")
+    return name
+
+
+def parse_target(name: str, body: bytes) -> Target:
+    """Read the body of PUT /targets/NAME. Raises BadTarget with one line naming the field."""
+    try:
+        wanted = json.loads(body)
+    except ValueError as wrong:
+        raise BadTarget(f"{name}: the body is not JSON: {wrong}") from None
+    if not isinstance(wanted, dict):
+        raise BadTarget(f"{name}: expected a JSON object, saw {type(wanted).__name__}")
+    unknown = sorted(set(wanted) - {"labels", "containers", "shared_namespace"})
+    if unknown:
+        raise BadTarget(f"{name}: unknown key {unknown[0]!r}; known are labels, containers, shared_namespace")
+    shared = wanted.get("shared_namespace", False)
+    if not isinstance(shared, bool):
+        raise BadTarget(f"{name}.shared_namespace: expected true or false, saw {shared!r}")
+    labels, containers = _labels(name, wanted.get("labels")), _containers(name, wanted.get("containers"))
+    return Target(parse_name(name), labels, containers, shared)
+
+
+def _labels(name: str, wanted: object) -> Mapping[str, str]:
+    if not isinstance(wanted, dict) or set(wanted) - set(LABELS):
+        raise BadTarget(f"{name}.labels: expected {', '.join(LABELS)}, saw {str(wanted)[:120]!r}")
+    for key, value in wanted.items():
+        if not isinstance(value, str) or len(value) > _LONGEST_LABEL:
+            raise BadTarget(f"{name}.labels.{key}: expected text of at most {_LONGEST_LABEL}, saw {str(value)[:60]!r}")
+    return {key: wanted.get(key, "") for key in LABELS}  # "" is an absent label to Prometheus
+
+
+def _containers(name: str, wanted: object) -> tuple[Container, ...]:
+    if not isinstance(wanted, list) or not 1 <= len(wanted) <= MOST_CONTAINERS:
+        raise BadTarget(f"{name}.containers: expected a list of 1 to {MOST_CONTAINERS}, saw {str(wanted)[:60]!r}")
+    found = []
+    for at, entry in enumerate(wanted):
+        where = f"{name}.containers[{at}]"
+        if not isinstance(entry, dict) or set(entry) != {"id", "pid"}:
+            raise BadTarget(f"{where}: expected exactly id and pid, saw {str(entry)[:80]!r}")
+        if not isinstance(entry["id"], str) or not _ID.fullmatch(entry["id"]):
+            raise BadTarget(f"{where}.id: expected 12 to 64 hexadecimal digits, saw {str(entry['id'])[:80]!r}")
+        if type(entry["pid"]) is not int or entry["pid"] < 1:
+            raise BadTarget(f"{where}.pid: expected the host's pid of its first process, saw {entry['pid']!r}")
+        found.append(Container(entry["id"], entry["pid"]))
+    return tuple(found)

@@ -1,0 +1,137 @@
+"""Talk to the exporter over HTTP: register what to observe, take readings.
+
+Contract: docs/architecture.md, "What the exporter offers". Connection errors are retried a few times, since a container
+that just started may not listen yet; an answer, even a refusal, is never asked for again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import requests
+
+from orchestrator.errors import NotReady
+
+TIMEOUT_S = 5.0  # a reading takes under 50 ms; the rest is a busy machine
+TRIES = 3
+PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of one target around one instant: a name is in `values` or `grouped`, or else in `missing`."""
+
+    at_s: float  # CLOCK_MONOTONIC, shared by all containers of the machine
+    values: Mapping[str, float]
+    grouped: Mapping[str, Mapping[str, float]]  # tcp_aborts: the kernel's reason -> connections
+    missing: Mapping[str, str]  # name -> why it could not be read
+    notes: Mapping[str, str]  # name -> what to know about its value
+
+
+class Exporter:
+    """One exporter by its base URL, such as http://127.0.0.1:9100."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url.rstrip("/")
+
+    def register(
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        containers: Iterable[tuple[str, int]],
+        *,
+        shared_namespace: bool = False,
+    ) -> Reading:
+        """Observe these containers as one target from now on; return its first reading.
+
+        labels: run_id, scenario, variant, for its series.
+        containers: (id, the host's pid of its first process).
+        shared_namespace: True in the arena, whose TCP counters belong to all its variants together.
+        Raises NotReady when the exporter cannot be reached or refuses; its reason is in the text.
+        """
+        body = {
+            "labels": dict(labels),
+            "containers": [{"id": container_id, "pid": pid} for container_id, pid in containers],
+            "shared_namespace": shared_namespace,
+        }
+        return _reading(self._ask("PUT", f"/targets/{name}", body))
+
+    def forget(self, name: str) -> None:
+        """Stop observing; a target that is not registered is already forgotten. Raises NotReady when unreachable."""
+        self._ask("DELETE", f"/targets/{name}", absent_is_fine=True)
+
+    def read(self, name: str) -> Reading:
+        """Return a reading taken now. Raises NotReady when unreachable or the target is not registered."""
+        return _reading(self._ask("GET", f"/readings/{name}"))
+
+    def wait_ready(self, deadline_s: float) -> None:
+        """Wait until it answers and samples. Raises NotReady after `deadline_s` seconds."""
+        ends_s = time.monotonic() + deadline_s
+        while True:
+            seen = self._health()
+            if not seen:
+                return
+            if time.monotonic() >= ends_s:
+                raise NotReady(
+                    f"exporter: no healthy answer from {self._base_url}/healthz within {deadline_s:.0f} s; "
+                    f"last: {seen}. Try: docker logs of the container with the label io.netpoll-lab.role=exporter"
+                )
+            time.sleep(PAUSE_S)
+
+    def _health(self) -> str:
+        """Return what is wrong, or ''."""
+        try:
+            answer = requests.get(f"{self._base_url}/healthz", timeout=TIMEOUT_S)
+        except requests.RequestException as why:
+            return _cause(why)
+        return "" if answer.status_code == 200 else f"status {answer.status_code}, {answer.text.strip()[:200]}"
+
+    def _ask(
+        self, method: str, path: str, body: object = None, *, absent_is_fine: bool = False
+    ) -> Mapping[str, object]:
+        what = f"exporter: {method} {self._base_url}{path}"
+        for attempt in range(1, TRIES + 1):
+            try:
+                answer = requests.request(method, self._base_url + path, json=body, timeout=TIMEOUT_S)
+                break
+            except requests.RequestException as why:
+                # A request that timed out was perhaps done; every one of these may be done twice.
+                if attempt == TRIES:
+                    raise NotReady(
+                        f"{what}: expected an answer within {TIMEOUT_S:.0f} s, saw {_cause(why)} ({TRIES} tries). "
+                        "Try: lab up, or docker logs of the container with the label io.netpoll-lab.role=exporter"
+                    ) from why
+                time.sleep(PAUSE_S)
+        if answer.status_code == 404 and absent_is_fine:
+            return {}
+        try:
+            told = answer.json()
+        except ValueError:
+            told = {"error": answer.text.strip()[:200]}
+        if answer.status_code != 200 or not isinstance(told, dict):
+            reason = told.get("error", told) if isinstance(told, dict) else told
+            raise NotReady(
+                f"{what}: expected 200, saw {answer.status_code}: {reason}. Try: lab down, then lab up, if the target "
+                "was registered with an exporter that has been replaced since"
+            )
+        return told
+
+
+def _reading(told: Mapping[str, object]) -> Reading:
+    at_s, values, missing, notes = (told.get(key) for key in ("at_s", "values", "missing", "notes"))
+    if not isinstance(at_s, int | float) or not isinstance(values, dict) or not isinstance(missing, dict):
+        raise NotReady(
+            f"exporter: expected a reading with at_s, values and missing, saw {str(told)[:200]!r}. "
+            "Try: lab build; its image may be of another version"
+        )
+    plain = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+    grouped = {name: value for name, value in values.items() if isinstance(value, dict)}
+    return Reading(float(at_s), plain, grouped, missing, notes if isinstance(notes, dict) else {})
+
+
+def _cause(why: requests.RequestException) -> str:
+    """Say in a few words what `requests` says in a nested exception."""
+    reason = getattr(why.args[0], "reason", why) if why.args else why
+    return f"{type(why).__name__}: {str(reason).rpartition('>: ')[2] or reason}"

@@ -1,0 +1,96 @@
+"""Turn a number of connections and a descriptor limit into a number of processes, with the reason in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from orchestrator.model import Profile, Scenario, Variant
+
+# Left for a process's own descriptors: listener, epoll, timers, pipes, log, loaded files, and a health check at once.
+RESERVE = 64
+
+# Spawning 10,000 users blocks a worker's loop for 1.2 s (measured with FastHttpUser), already longer than the
+# second between its heartbeats.
+MOST_PER_WORKER = 10_000
+
+# SO_REUSEPORT spreads connections by a hash, so shares differ like a binomial's: five standard deviations above
+# the mean is exceeded about once in three million.
+SPREAD = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many descriptors one process may have, and who says so."""
+
+    nofile: int
+    source: str  # "the engine grants", "profile default allows"
+
+    @property
+    def connections(self) -> int:
+        """Connections that fit beside the reserve; 0 or less when none does."""
+        return self.nofile - RESERVE
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """How many of a kind to start."""
+
+    count: int
+    why: str
+
+
+def find_limit(profile: Profile, nofile_granted: int | None) -> Limit:
+    """Return the lower of what the profile wants and the engine grants (None: not known yet)."""
+    if nofile_granted is not None and nofile_granted < profile.nofile:
+        return Limit(nofile_granted, "the engine grants")
+    return Limit(profile.nofile, f"profile {profile.name} allows")
+
+
+def count_servers(variant: Variant, scenario: Scenario, limit: Limit) -> Processes | str:
+    """Return how many server processes hold all connections at once, or why no number does."""
+    wanted = scenario.connections
+    if wanted <= limit.connections:
+        return Processes(1, f"1 server process: {_fits(wanted, limit)}")
+    if limit.connections < 1:
+        return _refuse(wanted, limit)
+    if variant.processes != "reuseport":
+        return _refuse(wanted, limit)
+    count = math.ceil(wanted / limit.connections)
+    while _fullest_share(wanted, count) > limit.connections:
+        if count > wanted:
+            return _refuse(wanted, limit)
+        count += 1
+    why = f"{count} server processes: {wanted:,} connections, {_cap(limit)}, and SO_REUSEPORT spreads them unevenly"
+    return Processes(count, why)
+
+
+def count_workers(scenario: Scenario, limit: Limit) -> Processes | str:
+    """Return how many workers open all connections, or why no number does. The master spreads users evenly."""
+    wanted = scenario.connections
+    if limit.connections < 1:
+        return _refuse(wanted, limit)
+    most = min(limit.connections, MOST_PER_WORKER)
+    count = math.ceil(wanted / most)
+    if count == 1:
+        return Processes(1, f"1 worker: {_fits(wanted, limit)}")
+    bound = _cap(limit) if limit.connections < MOST_PER_WORKER else f"a worker drives at most {MOST_PER_WORKER:,}"
+    return Processes(count, f"{count} workers: {wanted:,} connections, {bound}")
+
+
+def _fullest_share(connections: int, processes: int) -> int:
+    mean = connections / processes
+    return min(connections, math.ceil(mean + SPREAD * math.sqrt(mean * (1 - 1 / processes))))
+
+
+def _fits(wanted: int, limit: Limit) -> str:
+    return f"{wanted + RESERVE:,} descriptors fit in one process ({limit.source} {limit.nofile:,})"
+
+
+def _cap(limit: Limit) -> str:
+    granted = f"{limit.source} {limit.nofile:,} descriptors, {RESERVE} reserved"
+    return f"at most {limit.connections:,} in one process ({granted})"
+
+
+def _refuse(wanted: int, limit: Limit) -> str:
+    return f"needs {wanted + RESERVE:,} descriptors in one process; {limit.source} {limit.nofile:,}"

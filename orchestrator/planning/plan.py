@@ -1,0 +1,107 @@
+"""Turn a Lab and a suite's name into a Plan: ordered, seeded trials in interleaved blocks. No side effects."""
+
+from __future__ import annotations
+
+import random
+
+from orchestrator.errors import BadInput
+from orchestrator.model import Lab, LeftOut, Plan, Scenario, Suite, TrialSpec, Variant
+from orchestrator.planning.capacity import Limit, Processes, count_servers, count_workers, find_limit
+from orchestrator.units import shown
+
+Pairing = tuple[str, str]  # scenario, variant
+
+
+def make_plan(lab: Lab, suite_name: str, *, nofile_granted: int | None, kernel: tuple[int, int] | None = None) -> Plan:
+    """Return the trials of a suite, in order, and the pairings it leaves out, in the suite's order.
+
+    nofile_granted: descriptors the engine gives one process; None: not known, the profile's wish is believed.
+    kernel: (major, minor) of the machine that will run it; None: not known, every variant is believed to run.
+
+    Each block holds every servable pairing once: the scenarios in a shuffled order, and within each its variants in
+    a shuffled order, so that those to be compared run close together and drift falls on all alike. The same lab,
+    suite and limits give the same plan. A suite of which nothing can be served gives a plan without trials.
+    Raises BadInput for an unknown suite.
+    """
+    suite = lab.suites.get(suite_name)
+    if suite is None:
+        raise BadInput(f"{lab.path}: {shown(suite_name)} is not a suite; write one of: {', '.join(sorted(lab.suites))}")
+    limit = find_limit(lab.profiles[suite.profile], nofile_granted)
+    counts: dict[Pairing, tuple[Processes, Processes]] = {}
+    left_out: list[LeftOut] = []
+    for scenario_name in suite.scenarios:
+        for variant_name in suite.variants:
+            scenario, variant = lab.scenarios[scenario_name], lab.variants[variant_name]
+            fate = _judge(variant, scenario, limit, kernel)
+            if isinstance(fate, str):
+                left_out.append(LeftOut(variant_name, scenario_name, fate))
+            else:
+                counts[scenario_name, variant_name] = fate
+    return Plan(suite_name, suite.seed, _specs(suite, counts), tuple(left_out))
+
+
+def serves(variant: Variant, scenario: Scenario) -> str | None:
+    """Return why a variant cannot serve a scenario; None when it can. Limits and kernels are not considered."""
+    if scenario.kind == "closed":
+        if variant.speaks != "http":
+            return f"speaks the raw line protocol; {scenario.name} asks for HTTP {scenario.path}"
+        if variant.fixed_delay:
+            return f"knows one answer only, after a fixed delay; {scenario.name} asks for {scenario.path} at once"
+        return None
+    if variant.speaks != "http" and not variant.fixed_delay:
+        return f"speaks the raw line protocol and has no delay to set; {scenario.name} needs its answers delayed"
+    return None
+
+
+def _judge(
+    variant: Variant, scenario: Scenario, limit: Limit, kernel: tuple[int, int] | None
+) -> tuple[Processes, Processes] | str:
+    """Return the servers and workers of a pairing, or why it is left out."""
+    refusal = serves(variant, scenario)
+    if refusal is not None:
+        return refusal
+    if kernel is not None and kernel < variant.kernel_least:
+        return f"needs Linux {_dotted(variant.kernel_least)} or newer; this kernel is {_dotted(kernel)}"
+    servers = count_servers(variant, scenario, limit)
+    if isinstance(servers, str):
+        return servers
+    workers = count_workers(scenario, limit)
+    return workers if isinstance(workers, str) else (servers, workers)
+
+
+def _specs(suite: Suite, counts: dict[Pairing, tuple[Processes, Processes]]) -> tuple[TrialSpec, ...]:
+    order = random.Random(suite.seed)
+    specs: list[TrialSpec] = []
+    for block in range(suite.trials):
+        for scenario, variant in _shuffled_block(suite, counts, order):
+            servers, workers = counts[scenario, variant]
+            specs.append(
+                TrialSpec(
+                    index=len(specs),
+                    block=block,
+                    variant=variant,
+                    scenario=scenario,
+                    profile=suite.profile,
+                    server_processes=servers.count,
+                    workers=workers.count,
+                    why_processes=f"{servers.why}; {workers.why}",
+                )
+            )
+    return tuple(specs)
+
+
+def _shuffled_block(
+    suite: Suite, counts: dict[Pairing, tuple[Processes, Processes]], order: random.Random
+) -> list[Pairing]:
+    scenarios = list(suite.scenarios)
+    order.shuffle(scenarios)
+    pairings: list[Pairing] = []
+    for scenario in scenarios:
+        variants = [variant for variant in suite.variants if (scenario, variant) in counts]
+        order.shuffle(variants)
+        pairings.extend((scenario, variant) for variant in variants)
+    return pairings
+
+
+def _dotted(kernel: tuple[int, int]) -> str:
+    return f"{kernel[0]}.{kernel[1]}"

@@ -1,0 +1,133 @@
+"""Bring up the fresh pod of one trial, verified and with its workers ready; take it down afterwards.
+
+A variant with a fixed delay is verified with a short one and then started anew with the scenario's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from orchestrator.containers.control import ControlPlane
+from orchestrator.containers.launch import Running, remove, stop
+from orchestrator.containers.pods import (
+    Site,
+    read_process_limits,
+    read_sysctls,
+    require_taken,
+    start_holder,
+    start_server,
+    start_worker,
+    wait_listening,
+)
+from orchestrator.errors import NotReady
+from orchestrator.load.master import Master
+from orchestrator.load.told import LOOPBACK, swarm_settings
+from orchestrator.model import Lab, ReadBack, TrialSpec
+from orchestrator.observe.exporter_client import Exporter
+from orchestrator.verify import READY_S, questions, verify
+
+_VERIFY_DELAY_S = 0.2  # what a variant with a fixed delay is given while it is verified
+_WORKERS_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every trial of a run needs at hand."""
+
+    lab: Lab
+    site: Site
+    control: ControlPlane
+    master: Master
+    exporter: Exporter
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One trial's containers."""
+
+    name: str
+    holder: Running
+    servers: tuple[Running, ...]
+    workers: tuple[Running, ...]
+
+
+@contextlib.contextmanager
+def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterator[Pod]:
+    """Bring up a verified pod with its workers ready; take it down on leaving."""
+    site, lab = bench.site, bench.lab
+    profile, variant, scenario = lab.profiles[spec.profile], lab.variants[spec.variant], lab.scenarios[spec.scenario]
+    name = f"{bench.run_id.rsplit('-', 1)[-1]}-t{spec.index:03d}"
+    settings = swarm_settings([scenario], {variant.name: (variant, LOOPBACK)}, once=True)
+    backlog = int(profile.sysctls.get("net.core.somaxconn", "4096"))
+    told = {"LAB_BACKLOG": str(backlog)}
+    if spec.server_processes > 1:
+        told["LAB_REUSEPORT"] = "1"
+    made: list[Running] = []
+    pool = ThreadPoolExecutor(max_workers=16)
+    holder: Running | None = None
+    workers: list[Running] = []
+    try:
+        holder = start_holder(site, name, profile)
+
+        def worker(n: int) -> Running:
+            started = start_worker(site, f"{name}-worker-{n}", holder, bench.control.master_ip, settings)
+            workers.append(started)
+            return started
+
+        def server(n: int, delay_s: float, label: str) -> Running:
+            extra = {"LAB_DELAY_MS": str(round(delay_s * 1000))} if variant.fixed_delay else {}
+            started = start_server(
+                site, f"{name}-{label}-{n}", holder, variant, host=LOOPBACK, environment={**told, **extra}
+            )
+            made.append(started)
+            return started
+
+        starting = [pool.submit(worker, n) for n in range(spec.workers)]
+        sysctls = pool.submit(read_sysctls, site, holder, profile)
+        first = server(0, _VERIFY_DELAY_S, "verify") if variant.fixed_delay else server(0, 0.0, "server")
+        rest = range(1, 1 if variant.fixed_delay else spec.server_processes)
+        others = [pool.submit(server, n, 0.0, "server") for n in rest]
+        running_workers = [w.result() for w in starting]
+        servers = [first, *(s.result() for s in others)]
+        verify(site, running_workers[0], questions(variant, LOOPBACK, _VERIFY_DELAY_S, backlog))
+        if variant.fixed_delay:
+            remove(site.client, first.id)
+            servers = [server(n, scenario.delay_s, "server") for n in range(spec.server_processes)]
+            wait_listening(site, running_workers[0], variant.port, READY_S)
+        processes = [("server", s, site.server_cpus) for s in servers]
+        processes += [("worker", w, site.load_cpus) for w in running_workers]
+        limits = [pool.submit(read_process_limits, site, where, c, site.nofile, cpus) for where, c, cpus in processes]
+        read_backs += sysctls.result() + [back for found in limits for back in found.result()]
+        wanted = ReadBack("nofile", "server", str(profile.nofile), str(site.nofile))
+        require_taken([*read_backs, wanted], profile)
+        bench.master.wait_workers(name, spec.workers, _WORKERS_S)
+        bench.exporter.register(
+            name,
+            {"run_id": bench.run_id, "scenario": scenario.name, "variant": variant.name},
+            [(s.id, s.pid) for s in servers],
+        )
+        yield Pod(name, holder, tuple(servers), tuple(running_workers))
+    finally:
+        pool.shutdown(wait=True)
+        _take_down(bench, name, holder, made, workers)
+
+
+def _take_down(
+    bench: Bench, name: str, holder: Running | None, servers: list[Running], workers: list[Running]
+) -> None:
+    """Remove a pod: workers say goodbye to the master first, so that the next trial finds it alone."""
+    client = bench.site.client
+    with contextlib.suppress(NotReady):
+        bench.exporter.forget(name)
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        for work in [
+            *(pool.submit(stop, client, w.id, 3) for w in workers),
+            *(pool.submit(remove, client, s.id) for s in servers),
+        ]:
+            work.result()
+    if holder is not None:
+        remove(client, holder.id)

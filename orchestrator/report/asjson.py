@@ -1,0 +1,57 @@
+"""Turn a run into the document that `lab show --json` prints.
+
+Numbers are as measured, unrounded and in base units. Every metric key is always there; one that could not be measured
+is null and its reason stands beside it under "missing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from orchestrator.model import Run, TrialResult
+from orchestrator.verdicts.summary import METRIC_NAMES, NOT_RECORDED, trial_notes
+from orchestrator.verdicts.timing import time_run
+
+
+def show_document(run: Run) -> dict[str, object]:
+    """Return the run as JSON-shaped values.
+
+    "trial" counts the repetitions of one variant x scenario from 1. Fewer trials than "planned_trials" means that the
+    run is going on or ended early. A null without a recorded reason says "not recorded": a defect of the lab.
+    """
+    return {
+        "run_id": run.run_id,
+        "suite": run.suite,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "host": _plain(run.host),
+        "planned_trials": len(run.plan.trials),
+        "trials": [_trial(result) for result in run.trials],
+        "left_out": [
+            {"variant": out.variant, "scenario": out.scenario, "reason": out.reason} for out in run.plan.left_out
+        ],
+        "timing": asdict(time_run(run)),
+    }
+
+
+def _trial(result: TrialResult) -> dict[str, object]:
+    metrics = {name: _plain(getattr(result.metrics, name)) for name in METRIC_NAMES}
+    return {
+        "variant": result.spec.variant,
+        "scenario": result.spec.scenario,
+        "trial": result.spec.block + 1,
+        "void": result.void,
+        "metrics": metrics,
+        "missing": {name: result.missing.get(name) or NOT_RECORDED for name, value in metrics.items() if value is None},
+        "notes": list(trial_notes(result)),
+        "timing": {"loaded_s": result.loaded_s, "overhead_s": result.overhead_s},
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,142 @@
+"""Draw a run side by side: one table per scenario, one row per variant, what must be known of the rows below.
+
+The table fits itself to the width it is given: bars shrink, then bars and ratios go, then costs move to a table of
+their own. Names and figures never wrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.model import Kind, Run
+from orchestrator.report import figures
+from orchestrator.report.columns import Column, are_kinds_cut, cost_columns, relate, service_columns
+from orchestrator.verdicts.summary import Summary, summarise_run
+
+# Bar width and whether ratios are shown, from the widest that still reads as a table to figures alone.
+_LAYOUTS = ((10, True), (8, True), (6, True), (4, True), (0, True), (0, False))
+
+
+class ScenarioTable:
+    """One scenario's comparison, a rich renderable."""
+
+    def __init__(self, rows: Sequence[Summary]) -> None:
+        self.rows = rows
+        self.title = f"{rows[0].scenario} ({rows[0].kind})"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self._fitting(console, options)
+        for line in footnotes(self.rows):
+            yield Text(figures.to_ascii(line) if options.ascii_only else line, style="dim")
+
+    def _fitting(self, console: Console, options: ConsoleOptions) -> Iterable[Table]:
+        service, costs = service_columns(self.rows), cost_columns(self.rows)
+        whole = _widest(console, options, self.title, self.rows, [*service, *costs])
+        if whole is not None:
+            return [whole]
+        halves = ((self.title, service), (f"{self.title}: what it cost", costs))
+        return [
+            _widest(console, options, title, self.rows, columns)
+            or _draw(title, self.rows, columns, 0, False, options.ascii_only)
+            for title, columns in halves
+        ]
+
+
+def side_by_side(run: Run, kinds: Mapping[str, Kind] | None = None) -> list[RenderableType]:
+    """Return one renderable per scenario, in the order of the plan; none for a run without a planned trial.
+
+    kinds: scenario -> kind, from the lab file where it is at hand; otherwise read from what the trials recorded.
+    """
+    by_scenario: dict[str, list[Summary]] = {}
+    for summary in summarise_run(run, kinds):
+        by_scenario.setdefault(summary.scenario, []).append(summary)
+    return [ScenarioTable(rows) for rows in by_scenario.values()]
+
+
+def footnotes(rows: Sequence[Summary]) -> list[str]:
+    """Return the lines below a table: void reasons, uncut errors, missing figures, notes; like ones together."""
+    lines = [f"void: {row.variant} {reason}" for row in rows for reason in row.void_reasons]
+    lines += [
+        f"errors: {row.variant}: {figures.errors_in_words(row.metrics.errors)}" for row in rows if are_kinds_cut(row)
+    ]
+    shown = [column for column in (*service_columns(rows), *cost_columns(rows)) if column.metric]
+    missing = [
+        (f"no {column.name}: {row.missing[column.metric]}", row.variant)
+        for column in shown
+        for row in rows
+        if row.valid and column.metric in row.missing
+    ]
+    missing += [("no trial finished", row.variant) for row in rows if not row.finished]
+    notes = [(note, row.variant) for row in rows for note in row.notes]
+    everyone = [row.variant for row in rows if row.valid]
+    for text, variants in (*_grouped(missing).items(), *_grouped(notes).items()):
+        lines.append(text if variants == everyone else f"{text} ({', '.join(variants)})")
+    return lines
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for text, variant in pairs:
+        groups.setdefault(text, []).append(variant)
+    return groups
+
+
+def _widest(
+    console: Console, options: ConsoleOptions, title: str, rows: Sequence[Summary], columns: Sequence[Column]
+) -> Table | None:
+    """Return the richest layout in which nothing wraps or is cut, or None."""
+    unbounded = options.update(width=10_000)  # what the table would like, the console's own width disregarded
+    for bar_width, with_ratios in _LAYOUTS:
+        table = _draw(title, rows, columns, bar_width, with_ratios, options.ascii_only)
+        if Measurement.get(console, unbounded, table).maximum <= options.max_width:
+            return table
+    return None
+
+
+def _draw(
+    title: str,
+    rows: Sequence[Summary],
+    columns: Sequence[Column],
+    bar_width: int,
+    with_ratios: bool,
+    ascii_only: bool,
+) -> Table:
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("variant", no_wrap=True)
+    cells = [[Text(row.variant, style="" if row.valid else "dim")] for row in rows]
+    for column in columns:
+        shares = relate(column, rows)
+        _add(table, cells, column.header, [column.text(row) for row in rows], ascii_only=ascii_only)
+        if not any(shares.bars):
+            continue
+        if bar_width:
+            bars = [figures.bar(share, bar_width, ascii_only) for share in shares.bars]
+            _add(table, cells, "", bars, justify="left", style="green" if column.better == "more" else "yellow")
+        if with_ratios:
+            ratios = ["" if share is None else figures.three_digits(share) for share in shares.ratios]
+            _add(table, cells, "x best", ratios, style="dim")
+    for line in cells:
+        table.add_row(*line)
+    return table
+
+
+def _add(
+    table: Table,
+    cells: list[list[Text]],
+    header: str,
+    texts: Sequence[str],
+    *,
+    justify: Literal["left", "right"] = "right",
+    style: str = "",
+    ascii_only: bool = False,
+) -> None:
+    """Add a column and its cells. Text objects throughout: an error kind with brackets is not markup."""
+    table.add_column(header, justify=justify, no_wrap=True)
+    for line, text in zip(cells, texts, strict=True):
+        line.append(Text(figures.to_ascii(text) if ascii_only else text, style=style))

@@ -1,0 +1,186 @@
+"""Draw what the commands print: pages, variants, plans, first light; side-by-side tables come from sidebyside.py.
+
+Everything returned is a rich renderable. Cells are Text, so that no name or reason is read as markup.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from io import TextIOWrapper
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.model import Lab, Plan, Run, Scenario, Variant
+from orchestrator.report import figures
+from orchestrator.report.remaining import loaded_s
+from orchestrator.report.sidebyside import ScenarioTable, side_by_side
+from orchestrator.verdicts.timing import time_run
+
+__all__ = [
+    "LightRow",
+    "PageRow",
+    "ScenarioTable",
+    "VariantRow",
+    "first_light_table",
+    "loaded_s",
+    "open_console",
+    "pages_table",
+    "plan_table",
+    "side_by_side",
+    "timing_line",
+    "variants_table",
+]
+
+# Rich takes 80 columns for a pipe or a file; the side-by-side table needs more, and a file has no edge.
+_FILE_WIDTH = 120
+
+_GOOD_STATES = frozenset({"up", "ready", "verified", "running", "healthy"})
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """A page of the lab that a person can open."""
+
+    page: str
+    address: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRow:
+    """A variant as `lab up` left it."""
+
+    variant: Variant
+    address: str  # inside the arena, or "" when it has none
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class LightRow:
+    """What first light saw of one variant. None means not measured; `reason` then says why."""
+
+    variant: str
+    throughput_per_s: float | None
+    p99_s: float | None
+    threads_peak: int | None
+    memory_bytes: float | None
+    errors: int
+    reason: str = ""
+
+
+def open_console(file: TextIO, width: int | None = None) -> Console:
+    """Return a console for a stream: a terminal's own width, 120 columns for a pipe or a file.
+
+    A stream that cannot carry a sign gets a question mark in its place instead of failing the command.
+    """
+    if isinstance(file, TextIOWrapper):
+        file.reconfigure(errors="replace")
+    if width is None and not file.isatty():
+        width = shutil.get_terminal_size((_FILE_WIDTH, 25)).columns  # COLUMNS still decides where it is set
+    return Console(file=file, width=width, highlight=False)
+
+
+def pages_table(rows: Sequence[PageRow]) -> Table:
+    """Each page, its address, its state."""
+    table = _table("Pages", "page", "address", "state")
+    for row in rows:
+        table.add_row(Text(row.page), Text(row.address), _state(row.state))
+    return table
+
+
+def variants_table(rows: Sequence[VariantRow]) -> Table:
+    """Each variant, how it serves, what it speaks, where, and its state."""
+    table = _table("Variants", "variant", "language", "technique", "speaks", "address", "state", wrap={"technique"})
+    for row in rows:
+        variant = row.variant
+        cells = (variant.name, variant.language, variant.technique, variant.speaks, row.address or figures.UNKNOWN)
+        table.add_row(*map(Text, cells), _state(row.state))
+    return table
+
+
+def plan_table(plan: Plan, lab: Lab) -> RenderableType:
+    """Each planned trial in order with what binds it, then what is left out and why.
+
+    The time named is the least: load alone, without setting up and taking down.
+    """
+    seconds = [loaded_s(lab.scenarios[spec.scenario]) for spec in plan.trials]
+    total = figures.long_duration(sum(seconds))
+    title = f"Plan of suite {plan.suite}: {len(plan.trials)} trials, seed {plan.seed}, {total} under load"
+    table = _table(
+        title, "#", "block", "variant", "scenario", "load", "under load", "servers", "workers", "why", wrap={"why"}
+    )
+    for spec, trial_s in zip(plan.trials, seconds, strict=True):
+        cells = (
+            str(spec.index + 1),
+            str(spec.block + 1),
+            spec.variant,
+            spec.scenario,
+            _load(lab.scenarios[spec.scenario]),
+            figures.long_duration(trial_s),
+            str(spec.server_processes),
+            str(spec.workers),
+            spec.why_processes,
+        )
+        table.add_row(*map(Text, cells))
+    if not plan.left_out:
+        return table
+    left_out = _table(f"Left out: {len(plan.left_out)}", "variant", "scenario", "reason", wrap={"reason"})
+    for out in plan.left_out:
+        left_out.add_row(*map(Text, (out.variant, out.scenario, out.reason)))
+    return Group(table, Text(), left_out)
+
+
+def first_light_table(rows: Sequence[LightRow]) -> Table:
+    """Two seconds of load on each variant: requests/s drawn, p99, threads, memory; a blank has its reason beside it."""
+    best = max((row.throughput_per_s for row in rows if row.throughput_per_s is not None), default=0.0)
+    with_reason = any(row.reason for row in rows)
+    headers = ["variant", "requests/s", "", "p99", "errors", "threads", "memory", *(["remark"] if with_reason else [])]
+    table = _table("First light", *headers, wrap={"remark"}, right={"requests/s", "p99", "errors", "threads", "memory"})
+    for row in rows:
+        rate = row.throughput_per_s
+        cells = [
+            Text(row.variant),
+            Text("" if rate is None else figures.rate(rate)),
+            Text(figures.bar(rate / best if rate is not None and best > 0.0 else None, 12), style="green"),
+            Text(figures.duration(row.p99_s)),
+            Text(figures.whole(row.errors), style="red" if row.errors else ""),
+            Text(figures.whole(row.threads_peak)),
+            Text(figures.size(row.memory_bytes)),
+        ]
+        table.add_row(*cells, *([Text(row.reason, style="dim")] if with_reason else []))
+    return table
+
+
+def timing_line(run: Run) -> str:
+    """Where a run's time went: under load, and around each trial."""
+    spent = time_run(run)
+    if spent.overhead_s_per_trial is None:
+        return f"0 of {len(run.plan.trials)} trials finished"
+    return (
+        f"{spent.trials} of {len(run.plan.trials)} trials: {figures.long_duration(spent.loaded_s)} under load, "
+        f"{figures.long_duration(spent.overhead_s)} around it "
+        f"({figures.three_digits(spent.overhead_s_per_trial)} s per trial)"
+    )
+
+
+def _load(scenario: Scenario) -> str:
+    if scenario.kind == "closed":
+        return f"{scenario.connections:,} users on {scenario.path}"
+    return f"{scenario.connections:,} held {figures.three_digits(scenario.delay_s)} s"
+
+
+def _table(title: str, *headers: str, wrap: Collection[str] = (), right: Collection[str] = ()) -> Table:
+    """Names never wrap; the columns of `wrap` take what width is left."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for header in headers:
+        table.add_column(header, no_wrap=header not in wrap, justify="right" if header in right else "left")
+    return table
+
+
+def _state(state: str) -> Text:
+    return Text(state, style="green" if state in _GOOD_STATES else "yellow")

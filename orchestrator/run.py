@@ -1,0 +1,181 @@
+"""Carry out a plan: every trial in a fresh pod, each result kept before the next begins.
+
+A run killed at any moment loses at most the trial it was in. One run at a time: a lock in the lab's state folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.arena import standstill
+from orchestrator.containers.clear import clear_abandoned, clear_owned
+from orchestrator.containers.control import ControlPlane, control_state
+from orchestrator.containers.engine import Say
+from orchestrator.containers.labels import STANDING, current_owner, lab_id
+from orchestrator.errors import BadInput, EnvironmentMissing
+from orchestrator.hosts.facts import kernel_version
+from orchestrator.load.master import Master
+from orchestrator.model import Lab, Plan, Run
+from orchestrator.observe.exporter_client import Exporter
+from orchestrator.planning.plan import make_plan
+from orchestrator.pod import Bench
+from orchestrator.report.progress import Progress
+from orchestrator.report.remaining import Step
+from orchestrator.report.text import loaded_s
+from orchestrator.results.folder import new_run_id, write_run, write_trial
+from orchestrator.results.store import open_store
+from orchestrator.trial import execute
+from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run, and how it judges itself."""
+
+    run: Run
+    refused: tuple[str, ...]  # variants that failed verification
+    undecided: tuple[str, ...]  # pairings without a valid trial
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """What `lab run` did."""
+
+    outcome: Outcome
+    setup_s: float  # from the command to the first trial: engine, images, limits, control plane
+
+
+def run_suite(
+    lab: Lab, suite: str, progress: Progress, say: Say, *, trials: int | None = None, seed: int | None = None
+) -> Scripted:
+    """Set up whatever is missing, run a suite, and leave the lab as it was found: standing, or not there.
+
+    trials, seed: instead of the suite's own.
+    """
+    lab = _overridden(lab, suite, trials, seed)
+    with only_one(state_folder(lab.root), f"run {suite}"):
+        began_s = time.monotonic()
+        run_id = new_id(suite)
+        owner = current_owner(run_id)
+        ground = prepare(lab, lab.suites[suite].profile, owner, progress, say)
+        cleared = clear_abandoned(ground.client, ground.lab_id)
+        if cleared.containers:
+            say(f"an earlier command was killed: {cleared.sentence()}")
+        was_standing = bool(control_state(ground.client, ground.lab_id))
+        try:
+            control = bring_up_control(lab, ground, current_owner(STANDING) if was_standing else owner)
+            plan = plan_suite(lab, suite, ground)
+            for left in plan.left_out:
+                say(f"left out: {left.variant} on {left.scenario}: {left.reason}")
+            if not plan.trials:
+                raise BadInput(f"suite {suite}: no variant can serve any of its scenarios. Try: lab plan {suite}")
+            say(f"run {run_id}: {len(plan.trials)} trials; live: {control.master_url} and {control.prometheus_url}")
+            setup_s = time.monotonic() - began_s
+            return Scripted(carry_out(lab, ground, control, plan, run_id, progress), setup_s)
+        finally:
+            clear_owned(ground.client, lab_id(lab.root), owner)
+
+
+def results_folder(root: Path) -> Path:
+    """Return where results are kept. root: the lab file's folder."""
+    return root / "results"
+
+
+def new_id(suite: str) -> str:
+    """Return a fresh run id."""
+    return new_run_id(suite, datetime.now(UTC), secrets.token_hex(3))
+
+
+def plan_suite(lab: Lab, suite: str, ground: Ground) -> Plan:
+    """Return the suite's plan under the limits that were read back."""
+    kernel = kernel_version(str(ground.facts.get("kernel")))
+    return make_plan(lab, suite, nofile_granted=ground.nofile, kernel=kernel)
+
+
+def carry_out(lab: Lab, ground: Ground, control: ControlPlane, plan: Plan, run_id: str, progress: Progress) -> Outcome:
+    """Run every trial of a plan in its order and return the run as the store has it."""
+    results = results_folder(lab.root)
+    owner = current_owner(run_id)
+    bench = Bench(
+        lab=lab,
+        site=make_site(ground, owner, keep=False),
+        control=control,
+        master=Master(control.master_url),
+        exporter=Exporter(control.exporter_url),
+        run_id=run_id,
+    )
+    started_at = _now()
+    arena = make_site(ground, current_owner(STANDING), keep=True)
+    with open_store(results / "lab.db") as store, standstill(lab, arena, control):
+        store.begin_run(run_id, plan.suite, started_at, ground.facts, plan)
+        about = {"suite": plan.suite, "started_at": started_at, "host": ground.facts, "plan": plan}
+        write_run(results, run_id, finished_at=None, **about)  # type: ignore[arg-type]  # one mapping, written twice
+        steps = [Step(f"{t.scenario} {t.variant}", loaded_s(lab.scenarios[t.scenario])) for t in plan.trials]
+        with progress.stage("trial", steps) as stage:
+            for spec in plan.trials:
+                stage.begin()
+                result = execute(bench, spec)
+                store.add_trial(run_id, result)
+                write_trial(results, run_id, result)
+                stage.end(f"void: {result.void}" if result.void else "")
+        finished_at = _now()
+        store.finish_run(run_id, finished_at)
+        write_run(results, run_id, finished_at=finished_at, **about)  # type: ignore[arg-type]
+        run = store.read_run(run_id)
+    return judge(run)
+
+
+def _overridden(lab: Lab, name: str, trials: int | None, seed: int | None) -> Lab:
+    suite = lab.suites.get(name)
+    if suite is None:
+        raise BadInput(f"{lab.path}: no suite '{name}'; known: {', '.join(lab.suites)}")
+    wanted = replace(
+        suite,
+        trials=suite.trials if trials is None else trials,
+        seed=suite.seed if seed is None else seed,
+    )
+    return replace(lab, suites={**lab.suites, name: wanted})
+
+
+def judge(run: Run) -> Outcome:
+    """Return which variants were refused and which pairings have no valid trial."""
+    refused = {t.spec.variant for t in run.trials if t.void and t.void.startswith("refused: ")}
+    valid = {(t.spec.variant, t.spec.scenario) for t in run.trials if t.void is None}
+    wanted = dict.fromkeys((s.variant, s.scenario) for s in run.plan.trials)
+    undecided = tuple(f"{variant} on {scenario}" for variant, scenario in wanted if (variant, scenario) not in valid)
+    return Outcome(run, tuple(sorted(refused)), undecided)
+
+
+@contextlib.contextmanager
+def only_one(state: Path, verb: str) -> Iterator[None]:
+    """Hold the lab's lock. Raises EnvironmentMissing naming who holds it; a killed holder's lock is free at once."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise EnvironmentMissing(
+                f"another command is at work on this lab: {file.read().strip() or 'unknown'}. Wait for it, or stop it"
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"lab {verb}, pid {os.getpid()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.seek(0)
+            file.truncate()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,115 @@
+"""Bring up the lab: from whatever machine this is to a control plane that answers and an arena to load.
+
+Engine, base image, images, limits read back, control plane, arena; each step finds its work done where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from orchestrator.containers.control import ControlPlane, ensure_control, scrape_jobs
+from orchestrator.containers.engine import Say, ensure_engine
+from orchestrator.containers.images import build, ensure_base, missing
+from orchestrator.containers.labels import Owner, lab_id
+from orchestrator.containers.pods import Site, granted
+from orchestrator.containers.recipes import describe, service_recipes, variant_recipes
+from orchestrator.hosts.facts import host_facts
+from orchestrator.load.master import Master
+from orchestrator.load.told import arena_addresses, swarm_settings
+from orchestrator.model import Lab
+from orchestrator.observe.exporter_client import Exporter
+from orchestrator.observe.prometheus import render_config, wait_up
+from orchestrator.planning.cpus import CpuSets, format_cpu_list, parse_cpu_list, split_cpus
+from orchestrator.report.progress import Progress
+from orchestrator.report.remaining import Step
+
+_READY_S = 60.0  # for each service; seen: 2 to 4 s, longer while images of another clone build
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the lab stands on: an engine, images, and the limits the engine grants."""
+
+    client: docker.DockerClient
+    lab_id: str
+    images: Mapping[str, str]
+    nofile: int
+    cpus: CpuSets
+    facts: Mapping[str, object]
+
+
+def state_folder(root: Path) -> Path:
+    """Return the folder of the lab's own records: engine, lock, downloaded wheels. root: the lab file's folder."""
+    return root / ".lab"
+
+
+def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say) -> Ground:
+    """Find or start an engine, build the images that are missing, read the limits back."""
+    client = ensure_engine(state_folder(lab.root), say)
+    info = client.info()
+    architecture = str(info.get("Architecture"))
+    base_id = ensure_base(client, say)
+    config = render_config(scrape_jobs(), lab.observability.interval_s)
+    recipes = {
+        **service_recipes(architecture, config, state_folder(lab.root) / "wheels"),
+        **variant_recipes(lab.variants.values()),
+    }
+    names = missing(client, recipes, base_id)
+    with progress.stage("building images", [Step(name) for name in names]) if names else nullcontext() as stage:
+        begin, end = (stage.begin, stage.end) if stage else (_nothing, _nothing)
+        images = build(client, recipes, base_id, names, begin=begin, end=end)
+    ident = lab_id(lab.root)
+    wanted = lab.profiles[profile]
+    nofile, available = granted(client, ident, owner, wanted.nofile)
+    cpus = split_cpus(parse_cpu_list(available), wanted.server_cpus, wanted.load_cpus)
+    if cpus.note:
+        say(cpus.note)
+    facts = host_facts(info, {"base": base_id.removeprefix("sha256:")[:12], **describe(images)}, nofile, available)
+    return Ground(client, ident, images, nofile, cpus, facts)
+
+
+def make_site(ground: Ground, owner: Owner, *, keep: bool) -> Site:
+    """Return where pods are made. keep: leave containers alone that already run as wanted."""
+    return Site(
+        client=ground.client,
+        lab=ground.lab_id,
+        owner=owner,
+        network=f"netpoll-lab-{ground.lab_id}",
+        images=ground.images,
+        server_cpus=format_cpu_list(ground.cpus.server),
+        load_cpus=format_cpu_list(ground.cpus.load),
+        nofile=ground.nofile,
+        keep=keep,
+    )
+
+
+def bring_up_control(lab: Lab, ground: Ground, owner: Owner) -> ControlPlane:
+    """Start what is missing of master, exporter and Prometheus, and wait until each answers and both targets are up."""
+    arena = [lab.variants[name] for name in lab.arena.variants]
+    swarm = swarm_settings(lab.scenarios.values(), arena_addresses(arena), once=False)
+    control = ensure_control(
+        ground.client,
+        ground.lab_id,
+        owner,
+        ground.images,
+        lab.observability,
+        swarm,
+        format_cpu_list(ground.cpus.load),
+    )
+    Master(control.master_url).wait_ready(_READY_S)
+    Exporter(control.exporter_url).wait_ready(_READY_S)
+    return control
+
+
+def wait_scraped(control: ControlPlane) -> None:
+    """Wait until Prometheus has scraped every target at least once."""
+    wait_up(control.prometheus_url, list(scrape_jobs()), _READY_S)
+
+
+def _nothing() -> None:
+    """Show nothing, where nothing is built."""

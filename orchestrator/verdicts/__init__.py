@@ -1,0 +1,1 @@
+"""Pure thought about finished trials: histograms, summaries, validity. No I/O."""

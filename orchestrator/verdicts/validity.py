@@ -1,0 +1,158 @@
+"""Turn what is known of one trial into the reason it is void, or None.
+
+Rules are written before any run and look at nothing but an `Evidence`. Errors alone never void a trial: a variant
+that fails under load is a finding. Neither does a saturated generator: its figure is a lower bound, and
+`measurement_notes` says so. Source of the rules: validity gate of the house statistics (items 9 and 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from orchestrator.model import Kind
+
+CLOSED_LOOP = "closed loop"
+GENERATOR_LIMITED = "at least: the generator was the limit"
+
+# Locust warns from 90 % of a core on: beyond it a worker's own queue shows in what it times.
+GENERATOR_LIMIT_RATIO = 0.90
+# Above 1 % of the window, throttling moves p99 by itself.
+THROTTLED_LIMIT_RATIO = 0.01
+# Wide enough for users that are mid-exchange at either edge of a short window.
+LITTLE_TOLERANCE_RATIO = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the validity rules may look at. None means it could not be known, and is then not judged."""
+
+    kind: Kind
+    workers_expected: int
+    workers_closed: int  # workers whose part of the window came in whole
+    requested: int  # connections asked for; closed: users
+    held: int | None  # opened and answered rightly
+    failed: int | None  # the others
+    answered: int  # right answers in the window
+    errors_total: int  # wrong or missing answers in the window, all kinds
+    window_s: float
+    throttled_s: float | None  # the server's cgroup, within the window
+    p50_s: float | None
+    p99_s: float | None
+    p999_s: float | None
+    mean_latency_s: float | None  # of right answers
+    deviates: bool  # a specimen: its errors are its known signature
+    generator_cpu_ratio: float | None  # the busiest worker's share of one core
+
+
+def void_reason(evidence: Evidence) -> str | None:
+    """Return why the trial's numbers must not be used, by the first rule that objects; None when none does."""
+    for rule in _RULES:
+        reason = rule(evidence)
+        if reason is not None:
+            return reason
+    return None
+
+
+def is_generator_limited(evidence: Evidence) -> bool:
+    """Whether the busiest worker left the server waiting; False when its CPU is not known."""
+    return evidence.generator_cpu_ratio is not None and evidence.generator_cpu_ratio >= GENERATOR_LIMIT_RATIO
+
+
+def measurement_notes(evidence: Evidence) -> tuple[str, ...]:
+    """Return what a reader must know to read valid numbers rightly, for `TrialResult.notes`."""
+    notes = []
+    if evidence.kind == "closed":
+        notes.append(CLOSED_LOOP)
+    if is_generator_limited(evidence):
+        notes.append(GENERATOR_LIMITED)
+    if evidence.generator_cpu_ratio is None:
+        notes.append("the generator's CPU is not known: it may have been the limit")
+    return tuple(notes)
+
+
+def _missing_workers(e: Evidence) -> str | None:
+    """A worker that left took its answers with it."""
+    if e.workers_closed == e.workers_expected:
+        return None
+    return f"{e.workers_closed} of {e.workers_expected} workers reported the whole window"
+
+
+def _no_window(e: Evidence) -> str | None:
+    """A rate needs a length of time."""
+    if e.window_s > 0.0:
+        return None
+    return f"the window was {e.window_s:.3f} s long"
+
+
+def _no_answer(e: Evidence) -> str | None:
+    """With no right answer at all, a broken lab looks the same as a broken variant; a specimen is known to."""
+    if e.answered > 0 or e.deviates:
+        return None
+    return f"not one right answer in the window ({e.errors_total} wrong or missing)"
+
+
+def _unreconciled(e: Evidence) -> str | None:
+    """Every connection asked for was held or failed; none vanishes and none appears."""
+    if e.held is None or e.failed is None or e.requested == e.held + e.failed:
+        return None
+    return f"{e.requested} connections requested, but {e.held} held and {e.failed} failed"
+
+
+def _outcomes_differ(e: Evidence) -> str | None:
+    """In a hold each connection has one outcome: held ones a right answer, failed ones an error of some kind."""
+    if e.kind != "hold":
+        return None
+    if e.held is not None and e.held != e.answered:
+        return f"{e.held} connections held, but {e.answered} right answers"
+    if e.failed is not None and e.failed != e.errors_total:
+        return f"{e.failed} connections failed, but {e.errors_total} errors were counted"
+    return None
+
+
+def _throttled(e: Evidence) -> str | None:
+    """A throttled server shows its quota, not its technique."""
+    if e.throttled_s is None or e.throttled_s <= THROTTLED_LIMIT_RATIO * e.window_s:
+        return None
+    return f"the server was throttled for {e.throttled_s:.2f} s of a {e.window_s:.2f} s window"
+
+
+def _disordered(e: Evidence) -> str | None:
+    """Quantiles of one distribution cannot fall as q grows."""
+    known = [
+        (name, value) for name, value in (("p50", e.p50_s), ("p99", e.p99_s), ("p99.9", e.p999_s)) if value is not None
+    ]
+    for (low, low_s), (high, high_s) in pairwise(known):
+        if high_s < low_s:
+            return f"{high} ({high_s:.6f} s) is below {low} ({low_s:.6f} s)"
+    return None
+
+
+def _little_broken(e: Evidence) -> str | None:
+    """Closed loop: rate x mean latency = users in an exchange, so near the number of users.
+
+    More than the users there are is impossible, whatever the cause. Fewer means users that idled: of those, each
+    worker may account for one (it runs one at a time), and a saturated generator for any number, which its own note
+    says. With errors the rate of right answers is not the rate of exchanges, and nothing can be said.
+    """
+    if e.kind != "closed" or e.errors_total > 0 or e.mean_latency_s is None:
+        return None
+    in_exchange = e.answered / e.window_s * e.mean_latency_s
+    most = e.requested * (1.0 + LITTLE_TOLERANCE_RATIO)
+    least = e.requested * (1.0 - LITTLE_TOLERANCE_RATIO) - e.workers_expected
+    if in_exchange <= most and (in_exchange >= least or is_generator_limited(e)):
+        return None
+    return f"Little's law: rate x mean latency gives {in_exchange:.1f} busy users, but {e.requested} were asked for"
+
+
+_RULES: tuple[Callable[[Evidence], str | None], ...] = (
+    _missing_workers,
+    _no_window,
+    _no_answer,
+    _unreconciled,
+    _outcomes_differ,
+    _throttled,
+    _disordered,
+    _little_broken,
+)

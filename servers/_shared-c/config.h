@@ -1,0 +1,18 @@
+/* The environment, checked: what every variant is told (servers/CONTRACT.md). */
+#pragma once
+#include <netinet/in.h>
+#include <stdbool.h>
+
+struct config {
+    struct sockaddr_in address; /* LAB_HOST, LAB_PORT */
+    int backlog;                /* LAB_BACKLOG */
+    int drain_ms;               /* LAB_DRAIN_S */
+    bool reuseport;             /* LAB_REUSEPORT */
+};
+
+/* Reads the environment. A bad value: one line on stderr and exit 2. */
+struct config config_read(void);
+
+/* Opens the listening socket (close-on-exec, non-blocking) and says so on stderr.
+ * A failure: one line on stderr and exit 1. */
+int config_listen(const struct config *config, const char *variant);

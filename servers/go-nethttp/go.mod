@@ -1,0 +1,3 @@
+module netpoll-lab/go-nethttp
+
+go 1.24

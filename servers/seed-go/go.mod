@@ -1,0 +1,3 @@
+module netpoll-lab/seed-go
+
+go 1.24

@@ -1,0 +1,1 @@
+"""Small locustfiles with which the tests check Locust itself."""

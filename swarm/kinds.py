@@ -1,0 +1,47 @@
+"""Name what went wrong with an exchange: the few words under which errors are counted.
+
+Pure. The phase is named (connect, send, receive, close), because the same errno means different things in each.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+
+from swarm.http1 import Answer
+
+BODY = b"Hello, world!"
+MALFORMED = "malformed answer"
+CLOSED = "closed before the answer"
+WRONG_BODY = "wrong body"
+OTHERS_ANSWER = "another client's answer"
+RAW_FORM = re.compile(rb"\d{12}\n")
+
+
+def name_errno(code: int | None, phase: str) -> str:
+    """Return "ECONNRESET in receive" and the like."""
+    return f"{errno.errorcode.get(code or 0, f'errno {code}')} in {phase}"
+
+
+def judge_answer(answer: Answer, rest: bytes) -> str:
+    """Return the kind of error an HTTP answer is, or an empty string for the right one.
+
+    rest: what came after it; nothing may, because nothing more was asked for.
+    """
+    if rest:
+        return MALFORMED
+    if answer.status != 200:
+        return f"status {answer.status}"
+    return "" if answer.body == BODY else WRONG_BODY
+
+
+def judge_echo(message: bytes, got: bytes, *, has_ended: bool) -> str:
+    """Return the kind of error the bytes received so far are, or an empty string when they are ours and complete.
+
+    has_ended: the peer closed. Thirteen bytes of a message's form that we did not send are another client's.
+    """
+    if has_ended and len(got) < len(message):
+        return CLOSED if message.startswith(got) else WRONG_BODY
+    if got == message:
+        return ""
+    return OTHERS_ANSWER if RAW_FORM.fullmatch(got) else WRONG_BODY

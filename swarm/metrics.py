@@ -1,0 +1,101 @@
+"""Turn the workers' deltas into Prometheus text.
+
+Text format: https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4), written by hand. Every series
+carries run_id, scenario and variant; counters only grow until `set_labels` names another run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from swarm.bulk import LADDER_S
+from swarm.settings import BadSettings
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+Labels = tuple[tuple[str, str], ...]
+
+
+class Metrics:
+    """Counters since this run began.
+
+    scenario: the label given by set_labels; without one, what each worker says it runs.
+    """
+
+    def __init__(self) -> None:
+        self.run_id = "arena"
+        self.scenario: str | None = None
+        self._buckets: dict[Labels, list[int]] = {}
+        self._sums_us: dict[Labels, int] = {}
+        self._errors: dict[Labels, int] = {}
+
+    def set_labels(self, told: Any) -> None:
+        """Name the run and the scenario from now on. Raises BadSettings."""
+        if not isinstance(told, Mapping):
+            raise BadSettings(f"expected a JSON object with run_id and scenario, saw {told!r}")
+        run_id, scenario = told.get("run_id"), told.get("scenario")
+        if not isinstance(run_id, str) or not 0 < len(run_id) <= 200:
+            raise BadSettings(f"run_id: expected a name, saw {run_id!r}")
+        if scenario is not None and (not isinstance(scenario, str) or len(scenario) > 200):
+            raise BadSettings(f"scenario: expected a name or nothing, saw {scenario!r}")
+        if run_id != self.run_id:
+            self._buckets, self._sums_us, self._errors = {}, {}, {}
+        self.run_id, self.scenario = run_id, scenario or None
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Add one worker's deltas."""
+        scenario = self.scenario or report["scenario"] or ""
+        for delta in report["deltas"]:
+            base = self._base(scenario, delta["variant"])
+            for outcome in ("answered", "failed"):
+                if not delta[outcome]:
+                    continue
+                labels = (*base, ("name", delta["name"]), ("outcome", outcome))
+                buckets = self._buckets.setdefault(labels, [0] * (len(LADDER_S) + 1))
+                for rung, count in delta[outcome].items():
+                    buckets[int(rung)] += count
+                self._sums_us[labels] = self._sums_us.get(labels, 0) + delta[f"{outcome}_sum_us"]
+            for kind, count in delta["errors"].items():
+                labels = (*base, ("kind", kind))
+                self._errors[labels] = self._errors.get(labels, 0) + count
+
+    def render(
+        self,
+        scenario: str,
+        gauges: Mapping[str, tuple[str, Mapping[tuple[str, Labels], float]]],
+    ) -> str:
+        """Return the exposition. gauges: metric name -> (help, {(variant, further labels): value})."""
+        lines: list[str] = []
+        name = "lab_client_request_duration_seconds"
+        lines += _header(name, "histogram", "Service time seen by the clients, by outcome.")
+        for labels, buckets in self._buckets.items():
+            running = 0
+            for edge, count in zip((*map(repr, LADDER_S), "+Inf"), buckets, strict=True):
+                running += count
+                lines.append(f"{name}_bucket{_braces((*labels, ('le', edge)))} {running}")
+            lines.append(f"{name}_sum{_braces(labels)} {self._sums_us[labels] / 1e6!r}")
+            lines.append(f"{name}_count{_braces(labels)} {running}")
+        name = "lab_client_errors_total"
+        lines += _header(name, "counter", "Answers that were wrong or missing, by kind.")
+        lines += [f"{name}{_braces(labels)} {count}" for labels, count in self._errors.items()]
+        for name, (text, series) in gauges.items():
+            lines += _header(name, "counter" if name.endswith("_total") else "gauge", text)
+            for (variant, further), value in series.items():
+                labels = self._base(self.scenario or scenario, variant) + further
+                lines.append(f"{name}{_braces(labels)} {value!r}")
+        return "\n".join(lines) + "\n"
+
+    def _base(self, scenario: str, variant: str) -> Labels:
+        return (("run_id", self.run_id), ("scenario", scenario), ("variant", variant))
+
+
+def _header(name: str, kind: str, text: str) -> list[str]:
+    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+
+
+def _braces(labels: Iterable[tuple[str, str]]) -> str:
+    return "{" + ",".join(f'{key}="{_escape(value)}"' for key, value in labels) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

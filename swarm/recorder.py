@@ -1,0 +1,218 @@
+"""Turn finished exchanges into histograms: one running record, and one scored record per window.
+
+Pure: no sockets, no Locust; every time comes in as CLOCK_MONOTONIC nanoseconds. A row is one variant under one name.
+The running record is taken away in pieces (`Row.take`) for Locust's statistics and the metrics. The scored record is
+kept apart and holds exactly what docs/architecture.md, "POST /lab/window", says:
+
+- closed: what completed in [start, end);
+- hold: what was started at or after start, and ended before the window closed.
+
+Nothing here walks more than the rows while load runs; a histogram is a dict of whole microseconds -> count.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+NEVER_NS = 1 << 62
+UNANSWERED = "no answer before the end"
+
+
+class Exchange(Protocol):
+    """Something that may be waiting for an answer: started_ns is 0 while it is not."""
+
+    started_ns: int
+
+
+@dataclass(slots=True)
+class Piece:
+    """What one row gathered since the last take."""
+
+    histogram_us: dict[int, int]  # right answers
+    failed_us: dict[int, int]  # how long the wrong and missing ones took
+    errors: dict[str, int]
+
+
+class Row:
+    """The record of one variant under one name."""
+
+    __slots__ = (
+        "_errors",
+        "_failed_us",
+        "_histogram_us",
+        "answered",
+        "body_bytes",
+        "connecting",
+        "established",
+        "failed",
+        "holds",
+        "method",
+        "name",
+        "open",
+        "opened",
+        "scored_errors",
+        "scored_us",
+        "title",
+        "users",
+        "variant",
+    )
+
+    def __init__(self, variant: str, name: str, method: str = "GET", *, holds: bool = False, body_bytes: int = 13):
+        self.variant, self.name, self.method, self.holds, self.body_bytes = variant, name, method, holds, body_bytes
+        self.title = f"{variant} {name}"  # Locust's table and errors have one name per row
+        self.users = self.connecting = self.established = self.opened = self.answered = self.failed = 0
+        self.open: set[Exchange] = set()
+        self.scored_us: dict[int, int] = defaultdict(int)
+        self.scored_errors: dict[str, int] = defaultdict(int)
+        self.take()
+
+    def take(self) -> Piece:
+        """Return what was gathered since the last take, and start anew; constant time."""
+        piece = None
+        if hasattr(self, "_errors"):
+            piece = Piece(self._histogram_us, self._failed_us, self._errors)
+        self._histogram_us: dict[int, int] = defaultdict(int)
+        self._failed_us: dict[int, int] = defaultdict(int)
+        self._errors: dict[str, int] = defaultdict(int)
+        return piece or Piece({}, {}, {})
+
+
+@dataclass(slots=True)
+class Window:
+    """One measured interval as this process saw it. from_ns and to_ns: when scoring really began and ended."""
+
+    window_id: str
+    start_ns: int
+    end_ns: int
+    from_ns: int = 0
+    to_ns: int = 0
+    cpu_from_ns: int = 0
+    cpu_ratio: float | None = None
+
+
+class Recorder:
+    """All rows of one process, and the current window.
+
+    read_cpu_ns: this process's CPU time. `answer` and `error` are called with times that never decrease.
+    """
+
+    def __init__(self, read_cpu_ns: Callable[[], int]):
+        self._read_cpu_ns = read_cpu_ns
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.window: Window | None = None
+        self.closed: Window | None = None
+        self._boundary_ns = NEVER_NS
+        self._scoring = False
+        self._since_ns = 0
+
+    def row(self, variant: str, name: str, method: str = "GET", *, holds: bool = False, body_bytes: int = 13) -> Row:
+        """Return the row of that variant and name, made at its first use."""
+        key = (variant, name)
+        if key not in self.rows:
+            self.rows[key] = Row(variant, name, method, holds=holds, body_bytes=body_bytes)
+        return self.rows[key]
+
+    def clear(self) -> None:
+        """Forget all rows: a new test begins. The window stays, so it may be opened before the test."""
+        self.rows = {}
+
+    def answer(self, row: Row, start_ns: int, done_ns: int) -> None:
+        """Record a right answer."""
+        if done_ns >= self._boundary_ns:
+            self.turn(done_ns)
+        latency_us = (done_ns - start_ns) // 1000
+        row._histogram_us[latency_us] += 1
+        row.answered += 1
+        if self._scoring and (start_ns >= self._since_ns or not row.holds):
+            row.scored_us[latency_us] += 1
+
+    def error(self, row: Row, kind: str, start_ns: int, done_ns: int) -> None:
+        """Record an answer that was wrong or missing."""
+        if done_ns >= self._boundary_ns:
+            self.turn(done_ns)
+        row._failed_us[(done_ns - start_ns) // 1000] += 1
+        row._errors[kind] += 1
+        row.failed += 1
+        if self._scoring and (start_ns >= self._since_ns or not row.holds):
+            row.scored_errors[kind] += 1
+
+    def open_window(self, window_id: str, start_ns: int, end_ns: int, now_ns: int) -> bool:
+        """Begin to wait for a window; counts since "the last window" restart. A known id changes nothing.
+
+        Returns whether the window is new.
+        """
+        for known in (self.window, self.closed):
+            if known is not None and known.window_id == window_id:
+                return False
+        self.window = Window(window_id, start_ns, end_ns)
+        self.closed = None
+        self._scoring = False
+        self._boundary_ns = start_ns
+        for row in self.rows.values():
+            row.answered = row.failed = 0
+            row.scored_us, row.scored_errors = defaultdict(int), defaultdict(int)
+        self.turn(now_ns)
+        return True
+
+    def turn(self, now_ns: int) -> None:
+        """Pass the window's start or end, if the clock has."""
+        window = self.window
+        if window is None or now_ns < self._boundary_ns:
+            return
+        if not self._scoring and window.from_ns == 0:
+            window.from_ns, window.cpu_from_ns = now_ns, self._read_cpu_ns()
+            self._since_ns = window.start_ns
+            self._scoring = True
+            self._boundary_ns = window.end_ns
+        if now_ns >= window.end_ns:
+            self._stop_scoring(window, now_ns)
+
+    def close_window(self, now_ns: int, *, count_unanswered: bool) -> dict[str, Any] | None:
+        """End the window now and return its part for the master, or None when none is open.
+
+        count_unanswered: hold exchanges still without an answer become errors, because nobody will see their end.
+        """
+        window = self.window
+        if window is None:
+            return None
+        self.turn(now_ns)
+        if self._scoring:
+            self._stop_scoring(window, now_ns)
+        rows = [self._part(row, window, count_unanswered) for row in self.rows.values()]
+        self.window, self.closed, self._boundary_ns = None, window, NEVER_NS
+        return {
+            "window_id": window.window_id,
+            "closed": True,
+            "cpu_ratio": window.cpu_ratio,
+            "from_s": window.from_ns / 1e9,
+            "to_s": window.to_ns / 1e9,
+            "rows": rows,
+        }
+
+    def _stop_scoring(self, window: Window, now_ns: int) -> None:
+        self._scoring = False
+        self._boundary_ns = NEVER_NS
+        window.to_ns = min(now_ns, window.end_ns)
+        if now_ns > window.from_ns:
+            # CPU and wall are read at the same instant, which may lie a little after end_ns.
+            window.cpu_ratio = (self._read_cpu_ns() - window.cpu_from_ns) / (now_ns - window.from_ns)
+
+    def _part(self, row: Row, window: Window, count_unanswered: bool) -> dict[str, Any]:
+        waiting = [exchange.started_ns for exchange in row.open if 0 < exchange.started_ns < window.to_ns]
+        if row.holds and count_unanswered:
+            missing = sum(1 for started_ns in waiting if started_ns >= window.start_ns)
+            if missing:
+                row.scored_errors[UNANSWERED] += missing
+        return {
+            "variant": row.variant,
+            "name": row.name,
+            "answered": sum(row.scored_us.values()),
+            "histogram_us": dict(row.scored_us),
+            "errors": dict(row.scored_errors),
+            "connections_opened": row.opened,
+            "in_flight": len(waiting),
+            "oldest_in_flight_us": (window.to_ns - min(waiting)) // 1000 if waiting else None,
+        }

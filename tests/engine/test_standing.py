@@ -1,0 +1,196 @@
+"""What `lab up` leaves standing, seen as a person sees it: pages, targets, variants, the web UI in a browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from orchestrator.containers.launch import run_inside
+from tests.engine.conftest import FULL, PORTS, VARIANTS, LabFile
+
+WEB = f"http://127.0.0.1:{PORTS['web_port']}"
+PROMETHEUS = f"http://127.0.0.1:{PORTS['prometheus_port']}"
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+def things(client: docker.DockerClient) -> tuple[set[str], set[str], set[str]]:
+    """Return what exists on the engine: container ids, network ids, volume names."""
+    return (
+        {str(c.id) for c in client.containers.list(all=True, ignore_removed=True)},
+        {str(n.id) for n in client.networks.list()},
+        {str(v.name) for v in client.volumes.list()},
+    )
+
+
+@pytest.fixture(scope="module")
+def before(client: docker.DockerClient) -> tuple[set[str], set[str], set[str]]:
+    return things(client)
+
+
+@pytest.fixture(scope="module")
+def standing(make_lab: Any, before: object) -> Iterator[LabFile]:
+    lab: LabFile = make_lab()
+    done = lab.run("up", "--no-load", timeout_s=900)
+    for name in VARIANTS:
+        row = next(line for line in done.stdout.splitlines() if line.startswith(f"{name} "))
+        assert "verified" in row, row
+    assert WEB in done.stdout
+    assert PROMETHEUS in done.stdout
+    yield lab
+
+
+def test_every_page_answers_and_every_target_is_up(standing: LabFile) -> None:
+    """The Locust page answers, and Prometheus has no target that is not up."""
+    targets = json.loads(get(f"{PROMETHEUS}/api/v1/targets"))["data"]["activeTargets"]
+
+    assert b"Locust" in get(WEB)
+    assert {"swarm", "exporter"} == {t["labels"]["job"] for t in targets}
+    assert {"up"} == {t["health"] for t in targets}
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_plain_answers_inside_the_arena(standing: LabFile, client: docker.DockerClient, name: str) -> None:
+    """GET /plain from inside the pod brings the 13 bytes."""
+    address = f"127.1.0.{VARIANTS.index(name) + 1}"
+    inside = client.containers.get(f"netpoll-lab-{standing.id}-arena-worker-0")
+    script = f"import urllib.request; print(urllib.request.urlopen('http://{address}:8080/plain', timeout=5).read())"
+    code, output = run_inside(client, str(inside.id), ["python3", "-c", script])
+
+    assert (0, "b'Hello, world!'") == (code, output.strip())
+
+
+def test_a_second_up_changes_no_container(standing: LabFile, client: docker.DockerClient) -> None:
+    """The same containers, not restarted, stand after another `lab up`."""
+    def seen() -> dict[str, str]:
+        found = client.containers.list(filters={"label": f"io.netpoll-lab.lab={standing.id}"})
+        return {str(c.id): str(c.attrs["State"]["StartedAt"]) for c in found}
+
+    earlier = seen()
+    standing.run("up", "--no-load")
+
+    assert len(VARIANTS) + 5 == len(earlier)
+    assert earlier == seen()
+
+
+def test_servers_run_unprivileged_and_read_only(standing: LabFile, client: docker.DockerClient) -> None:
+    """No server has root, a capability, a writable root or a way to gain privileges."""
+    for name in VARIANTS:
+        container = client.containers.get(f"netpoll-lab-{standing.id}-arena-{name}")
+        host = container.attrs["HostConfig"]
+        _, status = run_inside(client, str(container.id), ["cat", "/proc/1/status"])
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+        assert "65534" == fields["Uid"].split()[0]
+        assert 0 == int(fields["CapEff"], 16) == int(fields["CapBnd"], 16)
+        assert "1" == fields["NoNewPrivs"].strip()
+        assert host["ReadonlyRootfs"] is True
+        assert [] == [p for p in (host["PortBindings"] or {}) if p]
+
+
+def test_a_planted_defect_fails_verification(standing: LabFile, client: docker.DockerClient) -> None:
+    """The probe refuses seed-go when it is asked to be a full HTTP variant: it knows one answer only."""
+    inside = client.containers.get(f"netpoll-lab-{standing.id}-arena-worker-0")
+    asked = {"variant": "seed-go", "host": "127.1.0.1", "port": 8080, "speaks": "http", "fixed_delay": False}
+    _, output = run_inside(client, str(inside.id), ["python3", "-m", "swarm.probe", json.dumps(asked)])
+    answer = json.loads(output)
+
+    assert answer["ok"] is False
+    assert [] != [c["name"] for c in answer["checks"] if not c["ok"]]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(
+    shutil.which("chromium") is None or shutil.which("chromedriver") is None,
+    reason="no chromium and chromedriver on this machine (apt-get install chromium-driver)",
+)
+def test_a_person_starts_a_swarm_in_the_web_ui(standing: LabFile, tmp_path: Path) -> None:
+    """Choosing a scenario and two variants and pressing start brings a row of statistics for each."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
+                 "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1400,1400"):
+        options.add_argument(f"--{flag}")
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        driver.get(WEB)
+        wait = WebDriverWait(driver, 30)
+        wait.until(lambda d: d.find_elements(By.NAME, "userCount"))
+        start_swarm(driver, ["c-epoll", "go-nethttp"])
+        wait.until(lambda d: {"c-epoll /plain", "go-nethttp /plain"} <= rows_with_requests())
+        wait.until(lambda d: all(f"{v} /plain" in text(d) for v in ("c-epoll", "go-nethttp")))
+        driver.save_screenshot(str(tmp_path / "running.png"))
+        log: Any = driver.get_log("browser")  # type: ignore[no-untyped-call]
+
+        assert "seed-c" not in text(driver)
+        assert [] == [entry for entry in log if entry["level"] == "SEVERE"]
+    finally:
+        driver.quit()
+        urllib.request.urlopen(urllib.request.Request(f"{WEB}/stop", method="POST"), timeout=30).close()
+
+
+def start_swarm(driver: Any, variants: list[str]) -> None:
+    """Fill in Locust's start form and press its button."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    driver.find_element(By.XPATH, "//button[contains(., 'Custom parameters')]").click()
+    WebDriverWait(driver, 10).until(lambda d: d.find_element(By.NAME, "scenario").is_displayed())
+    Select(driver.find_element(By.NAME, "scenario")).select_by_value("plain")
+    choice = Select(driver.find_element(By.NAME, "variants"))
+    for option in [str(o.get_attribute("value")) for o in choice.options]:
+        (choice.select_by_value if option in variants else choice.deselect_by_value)(option)
+    driver.find_element(By.XPATH, "//button[@type='submit']").click()
+
+
+def text(driver: Any) -> str:
+    """Return what a person reads on the page."""
+    from selenium.webdriver.common.by import By
+
+    return str(driver.find_element(By.TAG_NAME, "body").text)
+
+
+def rows_with_requests() -> set[str]:
+    """Return the names of the statistics' rows that have counted requests."""
+    stats = json.loads(get(f"{WEB}/stats/requests"))["stats"]
+    return {row["name"] for row in stats if row["num_requests"] > 0}
+
+
+def test_prometheus_holds_both_sides_of_a_swarm(standing: LabFile) -> None:
+    """After a swarm, samples of the server side and of the client side carry each variant's label."""
+    deadline_s = time.monotonic() + 15
+    wanted = {"lab_server_threads": set(VARIANTS), "lab_server_memory_bytes": set(VARIANTS)}
+    for metric, names in wanted.items():
+        while True:
+            found = json.loads(get(f"{PROMETHEUS}/api/v1/query?query={metric}"))["data"]["result"]
+            seen = {s["metric"].get("variant") for s in found}
+            if names <= seen or time.monotonic() > deadline_s:
+                break
+            time.sleep(0.3)
+        assert names <= seen, metric
+
+
+def test_down_leaves_the_engine_as_it_was(
+    standing: LabFile, client: docker.DockerClient, before: tuple[set[str], set[str], set[str]]
+) -> None:
+    """After `lab down` the same containers, networks and volumes exist as before `lab up`."""
+    standing.run("down")
+
+    assert before == things(client)

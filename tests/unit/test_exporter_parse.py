@@ -1,0 +1,244 @@
+"""Kernel text, frozen from a real kernel, becomes the values it stands for."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from orchestrator.observe.exporter import cgroup
+from orchestrator.observe.exporter.errors import Malformed, Unavailable
+from orchestrator.observe.exporter.parse import (
+    count_watches,
+    parse_cgroup_paths,
+    parse_keyed,
+    parse_net,
+    parse_number,
+    parse_smaps_rollup,
+    parse_stat,
+    parse_status,
+)
+from orchestrator.observe.exporter.taskstats import TaskCounts, decode
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "proc"
+CONTAINER = "5ca6b785d156d3fb7dd6bab75474b9af978c58dcdebcf6b3ae9df3571ae5140d"
+
+
+def read_fixture(name: str) -> str:
+    return (FIXTURES / name).read_text()
+
+
+def test_comm_with_parenthesis_does_not_shift_columns() -> None:
+    """A process named 'a) b' still reports its own CPU time and parent."""
+    stat = parse_stat(read_fixture("odd-name/stat"), ticks_per_s=100)
+
+    assert ("a) b", "R", 29220) == (stat.comm, stat.state, stat.ppid)
+    assert (0.45, 0.54) == (stat.user_s, stat.system_s)
+    assert (1, 276602) == (stat.threads, stat.start_ticks)
+
+
+def test_stat_counts_the_threads_of_a_thread_per_connection_server() -> None:
+    """Twenty connections and the main thread are 21."""
+    assert 21 == parse_stat(read_fixture("threads/stat"), ticks_per_s=100).threads
+
+
+def test_stat_that_ends_early_is_refused() -> None:
+    """Half a line is no process with zeroes."""
+    with pytest.raises(Malformed, match="22 fields"):
+        parse_stat("1 (x) S 0 1", ticks_per_s=100)
+
+
+def test_status_gives_resident_bytes_and_the_leaders_switches() -> None:
+    """740 kB resident, 666 voluntary and 104 involuntary switches."""
+    status = parse_status(read_fixture("epoll/status"))
+
+    assert (740 * 1024, 666, 104) == (status.rss_bytes, status.voluntary, status.involuntary)
+
+
+def test_status_of_a_zombie_has_no_resident_size() -> None:
+    """A process without an address space has no size rather than 0."""
+    text = "".join(line for line in read_fixture("epoll/status").splitlines(True) if not line.startswith("Vm"))
+
+    assert parse_status(text).rss_bytes is None
+
+
+def test_rollup_divides_shared_pages_and_keeps_private_ones() -> None:
+    """Rss 740 kB of which 40 kB are private."""
+    rollup = parse_smaps_rollup(read_fixture("epoll/smaps_rollup"))
+
+    assert (740 * 1024, 272 * 1024, 40 * 1024) == (rollup.rss_bytes, rollup.pss_bytes, rollup.uss_bytes)
+
+
+def test_epoll_watches_are_counted_one_for_each_tfd_line() -> None:
+    """Three connections and the listener are four watches."""
+    assert 4 == count_watches(read_fixture("epoll/fdinfo/4"))
+
+
+def test_namespace_counters_are_found_by_name() -> None:
+    """The container took 303 connections and aborted none."""
+    tcp = parse_net(read_fixture("epoll/net/snmp"))["Tcp"]
+    ext = parse_net(read_fixture("epoll/net/netstat"))["TcpExt"]
+
+    assert (303, 0, 0) == (tcp["PassiveOpens"], tcp["OutRsts"], tcp["RetransSegs"])
+    assert (0, 0, 300) == (ext["ListenOverflows"], ext["TCPAbortOnClose"], ext["TW"])
+
+
+def test_namespace_counters_that_do_not_pair_are_refused() -> None:
+    """A name too many would shift every number after it."""
+    with pytest.raises(Malformed, match="do not match"):
+        parse_net("Tcp: A B\nTcp: 1\n")
+
+
+def test_files_that_hold_something_else_are_refused() -> None:
+    """'max' is no number and three words are no pair."""
+    with pytest.raises(Malformed):
+        parse_number("max\n")
+    with pytest.raises(Malformed):
+        parse_keyed("a b c\n")
+
+
+def test_controllers_mounted_together_share_a_path() -> None:
+    """cpu,cpuacct is two controllers; the unified hierarchy is the empty name."""
+    assert {"cpu": "/a", "cpuacct": "/a", "": "/b"} == parse_cgroup_paths("2:cpu,cpuacct:/a\n0::/b\n")
+
+
+def v1_tree(root: Path) -> tuple[Path, Path]:
+    """Lay out the frozen groups as the kernel mounts them; return (cgroup root, proc root)."""
+    mounts, proc = root / "cgroup", root / "proc"
+    for hierarchy in ("cpu", "cpuacct", "memory"):
+        folder = mounts / hierarchy / "docker" / CONTAINER
+        shutil.copytree(FIXTURES / "cgroup-v1" / hierarchy, folder)
+        (folder / "cgroup.procs").write_text("30499\n")
+    (proc / "30499").mkdir(parents=True)
+    shutil.copy(FIXTURES / "epoll" / "cgroup", proc / "30499" / "cgroup")
+    return mounts, proc
+
+
+def v2_tree(root: Path) -> tuple[Path, Path]:
+    mounts, proc = root / "cgroup", root / "proc"
+    (proc / "30499").mkdir(parents=True)
+    shutil.copy(FIXTURES / "cgroup-v2" / "cgroup-of-process", proc / "30499" / "cgroup")
+    shutil.copytree(FIXTURES / "cgroup-v2", mounts / "system.slice" / f"docker-{CONTAINER}.scope")
+    shutil.copy(FIXTURES / "cgroup-v2" / "cgroup.controllers", mounts)
+    return mounts, proc
+
+
+def test_v1_groups_give_exact_cpu_time_memory_and_throttling(tmp_path: Path) -> None:
+    """The frozen container used 30.351815 ms, was throttled thrice, and owns 364,544 bytes."""
+    root, proc = v1_tree(tmp_path)
+
+    dirs = cgroup.find(30499, root, proc, CONTAINER)
+    memory = cgroup.read_memory(dirs)
+
+    assert 1 == dirs.version
+    assert 0.030351815 == cgroup.read_cpu_s(dirs)
+    assert (11, 3, 0.119364313) == tuple(getattr(cgroup.read_throttling(dirs), k) for k in cgroup.Throttling.__slots__)
+    assert (884736, 40960, 323584, None) == (
+        memory.usage_bytes, memory.anon_bytes, memory.kernel_bytes, memory.sock_bytes,
+    )
+    assert 40960 + 323584 == memory.own_bytes
+
+
+def test_v1_socket_buffers_count_once_their_limit_is_set(tmp_path: Path) -> None:
+    """With memory.kmem.tcp.limit_in_bytes set, its usage is the server's memory too."""
+    root, proc = v1_tree(tmp_path)
+    folder = root / "memory" / "docker" / CONTAINER
+    (folder / "memory.kmem.tcp.limit_in_bytes").write_text("1099511627776\n")
+    (folder / "memory.kmem.tcp.usage_in_bytes").write_text("8192\n")
+
+    memory = cgroup.read_memory(cgroup.find(30499, root, proc))
+
+    assert 8192 == memory.sock_bytes
+    assert 40960 + 323584 + 8192 == memory.own_bytes
+
+
+def test_v1_controllers_mounted_together_are_found(tmp_path: Path) -> None:
+    """Many distributions mount cpu and cpuacct as one hierarchy, with links beside it."""
+    root, proc = v1_tree(tmp_path)
+    both = root / "cpu,cpuacct"
+    (root / "cpu").rename(both)
+    shutil.copy(FIXTURES / "cgroup-v1" / "cpuacct" / "cpuacct.usage", both / "docker" / CONTAINER)
+    shutil.rmtree(root / "cpuacct")
+
+    dirs = cgroup.find(30499, root, proc)
+
+    assert dirs.cpu == dirs.cpuacct == both / "docker" / CONTAINER
+    assert 0.030351815 == cgroup.read_cpu_s(dirs)
+
+
+def test_v2_group_gives_cpu_time_memory_and_throttling(tmp_path: Path) -> None:
+    """Kernel memory and socket buffers are the server's; the file cache is not."""
+    root, proc = v2_tree(tmp_path)
+
+    dirs = cgroup.find(30499, root, proc, CONTAINER)
+    memory = cgroup.read_memory(dirs)
+
+    assert (2, 1.25, 1.5) == (dirs.version, cgroup.read_cpu_s(dirs), cgroup.read_throttling(dirs).throttled_s)
+    assert (20_000_000, 12582912 - 1048576) == (memory.usage_bytes, memory.file_bytes)
+    assert 4194304 + 1048576 + 3145728 + 65536 == memory.own_bytes
+
+
+def test_v2_kernel_without_a_kernel_line_has_no_kernel_memory(tmp_path: Path) -> None:
+    """Before 5.18 memory.stat had no sum; a part of it would look like the whole."""
+    root, proc = v2_tree(tmp_path)
+    dirs = cgroup.find(30499, root, proc)
+    assert dirs.memory
+    stat = dirs.memory / "memory.stat"
+    stat.write_text("".join(line for line in stat.read_text().splitlines(True) if not line.startswith("kernel ")))
+
+    with pytest.raises(Unavailable, match=r"5\.18"):
+        cgroup.read_memory(dirs)
+
+
+def test_a_reused_pid_is_not_taken_for_the_container(tmp_path: Path) -> None:
+    """The container's id must be in the process's groups."""
+    root, proc = v1_tree(tmp_path)
+
+    with pytest.raises(Unavailable, match="is not in container feedfeedfeed"):
+        cgroup.find(30499, root, proc, "feed" * 16)
+
+
+def test_groups_seen_from_a_private_namespace_are_refused_with_the_mend(tmp_path: Path) -> None:
+    """Paths that climb out of the namespace cannot be looked up."""
+    root, proc = v1_tree(tmp_path)
+    (proc / "30499" / "cgroup").write_text("4:memory:/../abc\n")
+
+    with pytest.raises(Unavailable, match="cgroupns=host"):
+        cgroup.find(30499, root, proc)
+
+
+def test_processes_in_groups_below_are_listed(tmp_path: Path) -> None:
+    """A container that makes groups of its own hides nothing."""
+    for folder, pids in ((tmp_path, "1\n2\n"), (tmp_path / "below", "3\n")):
+        folder.mkdir(exist_ok=True)
+        (folder / "cgroup.procs").write_text(pids)
+
+    assert [1, 2, 3] == cgroup.read_pids(tmp_path)
+
+
+def taskstats_answer(version: int, cpu_count: int = 30, wait_ns: int = 2_000_000_000) -> bytes:
+    """Build a TASKSTATS answer about a TGID as the kernel nests it; 560 bytes as version 16 has."""
+    stats = bytearray(560)
+    struct.pack_into("=H", stats, 0, version)
+    struct.pack_into("=QQ", stats, 16, cpu_count, wait_ns)
+    struct.pack_into("=QQ", stats, 272, 20, 9)
+    inner = struct.pack("=HHI", 8, 2, 1234) + struct.pack("=HH", 4 + len(stats), 3) + bytes(stats)
+    return struct.pack("=HH", 4 + len(inner), 5) + inner
+
+
+def test_taskstats_answer_is_decoded_at_the_documented_offsets() -> None:
+    """Switches, time slices and waiting come from their own fields."""
+    assert TaskCounts(20, 9, 30, 2.0) == decode(taskstats_answer(version=16))
+
+
+def test_taskstats_without_delay_accounting_has_no_waiting_time() -> None:
+    """A process that switched had time slices: zero means they are not counted."""
+    assert TaskCounts(20, 9, None, None) == decode(taskstats_answer(version=13, cpu_count=0, wait_ns=0))
+
+
+def test_taskstats_version_15_is_refused() -> None:
+    """Its fields are at other offsets; reading it would give wrong numbers."""
+    with pytest.raises(Unavailable, match="version 15"):
+        decode(taskstats_answer(version=15))

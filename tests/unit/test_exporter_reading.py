@@ -1,0 +1,199 @@
+"""A reading of a real process has the numbers that process is known to have; what fails is missing, never a number."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.observe.exporter.errors import BadTarget, Unavailable
+from orchestrator.observe.exporter.look import Look, Value, Watched, watch
+from orchestrator.observe.exporter.reading import Ledger, Reading, take
+from orchestrator.observe.exporter.sources import SOURCES, Source
+from orchestrator.observe.exporter.switches import Switches
+from orchestrator.observe.exporter.target import Container, Target
+from orchestrator.observe.exporter.taskstats import TaskCounts, Taskstats
+
+ROOT = Path("/sys/fs/cgroup")
+pytestmark = pytest.mark.skipif(not ROOT.exists(), reason="no /sys/fs/cgroup: this is not Linux with cgroups mounted")
+
+# 7 threads beside the first; one epoll instance watching 5 pipes; 100 sleeps; then it says so and waits.
+KNOWN = """
+import os, select, sys, threading, time
+ends = [os.pipe() for _ in range(5)]
+epoll = select.epoll()
+for reader, _ in ends:
+    epoll.register(reader, select.EPOLLIN)
+stop = threading.Event()
+threads = [threading.Thread(target=stop.wait) for _ in range(7)]
+for thread in threads:
+    thread.start()
+for _ in range(100):
+    time.sleep(0.001)
+print(len(os.listdir("/proc/self/fd")) - 1, flush=True)
+sys.stdin.readline()
+stop.set()
+for thread in threads:
+    thread.join()
+print("joined", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Known:
+    """The process of known behaviour."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", KNOWN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.open_fds = int(self.hear())
+
+    def hear(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def tell(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def watched(self) -> Watched:
+        labels = {"run_id": "r", "scenario": "s", "variant": "known"}
+        return watch(Target("known", labels, (Container("", self.process.pid),)), ROOT)
+
+
+@pytest.fixture
+def known() -> Iterator[Known]:
+    known = Known()
+    yield known
+    known.process.kill()
+    known.process.communicate()
+
+
+def read(watched: Watched, ledger: Ledger | None = None, taskstats: Taskstats | None = None) -> Reading:
+    return take(watched, taskstats or Taskstats(), ledger or Ledger(), fresh=True)
+
+
+def number(reading: Reading, name: str) -> float:
+    value = reading.values.get(name)
+    assert isinstance(value, int | float), f"{name} is missing: {reading.missing.get(name)}"
+    return value
+
+
+def test_a_process_of_known_behaviour_is_read_as_it_is(known: Known) -> None:
+    """Eight threads, one instance, five watches, its descriptors, and at least its hundred sleeps."""
+    reading = read(known.watched())
+
+    assert (1, 1, 8, 8) == tuple(number(reading, name) for name in ("up", "processes", "threads", "threads_peak"))
+    assert known.open_fds == number(reading, "open_fds")
+    assert (1, 5) == (number(reading, "epoll_instances"), number(reading, "epoll_watches"))
+    assert 100 <= number(reading, "context_switches_voluntary") < 1000
+    assert number(reading, "uss_bytes") <= number(reading, "pss_bytes") <= number(reading, "rss_bytes") * 1.1
+    assert not set(reading.values) & set(reading.missing)
+
+
+def test_switches_of_threads_that_ended_stay_counted(known: Known) -> None:
+    """The counter does not fall when seven threads end."""
+    watched = known.watched()
+    before = read(watched)
+    known.tell()
+    known.hear()
+    after = read(watched)
+
+    assert 1 == number(after, "threads")
+    assert 8 == number(after, "threads_peak")
+    for kind in ("voluntary", "involuntary"):
+        assert number(before, f"context_switches_{kind}") <= number(after, f"context_switches_{kind}")
+
+
+def test_a_process_that_vanished_leaves_reasons_and_no_numbers(known: Known) -> None:
+    """What is gone is not up, has no threads, and each missing value says why."""
+    watched = known.watched()
+    known.process.kill()
+    known.process.wait()
+    ledger = Ledger()
+    reading = read(watched, ledger)
+
+    assert (0, 0) == (number(reading, "up"), number(reading, "processes"))
+    for name in ("threads", "open_fds", "rss_bytes", "epoll_watches", "context_switches_voluntary", "tcp_aborts"):
+        assert name not in reading.values
+        assert "not alive" in reading.missing[name] or "no process" in reading.missing[name]
+    assert not any(ledger.totals()[1].values())
+
+
+def test_a_pid_that_is_not_there_cannot_be_registered() -> None:
+    """The refusal names the pid and the setting that is usually forgotten."""
+    labels = {"run_id": "", "scenario": "", "variant": "x"}
+    with pytest.raises(BadTarget, match=r"pid 4194305 is not alive .*pid_mode=host"):
+        watch(Target("x", labels, (Container("", 4194305),)), ROOT)
+
+
+def test_without_taskstats_the_threads_are_walked_and_the_reading_says_so(known: Known) -> None:
+    """The fallback gives the same switches, a note, and a counted error."""
+
+    class Refused(Taskstats):
+        def read(self, tgid: int) -> TaskCounts:
+            raise PermissionError(1, "TASKSTATS: Operation not permitted")
+
+    ledger = Ledger()
+    reading = read(known.watched(), ledger, Refused())
+
+    assert number(reading, "context_switches_voluntary") >= 100
+    assert "Operation not permitted" in reading.notes["context_switches_voluntary"]
+    assert "delay accounting" in reading.missing["timeslices"]
+    assert 1 == ledger.totals()[1]["taskstats"]
+
+
+def test_a_failed_source_is_missing_counted_and_gives_no_value(known: Known) -> None:
+    """One broken source takes only its own values away."""
+
+    def broken(look: Look) -> dict[str, Value]:
+        raise Unavailable("broken on purpose")
+
+    ledger = Ledger()
+    sources = (*SOURCES[:1], Source("status", ("rss_bytes",), broken))
+    reading = take(known.watched(), Taskstats(), ledger, fresh=True, sources=sources)
+
+    assert "rss_bytes" not in reading.values
+    assert "broken on purpose" == reading.missing["rss_bytes"]
+    assert 8 == number(reading, "threads")
+    assert 1 == ledger.totals()[1]["status"]
+
+
+def test_switches_an_older_kernel_forgets_are_taken_from_its_run_queue_counts() -> None:
+    """A thread with 50 voluntary and 10 involuntary switches ended; both counters keep them."""
+    switches = Switches()
+    switches.follow({(1, 1): TaskCounts(voluntary=60, involuntary=12, timeslices=72, wait_s=1.0)})
+    totals = switches.follow({(1, 1): TaskCounts(voluntary=10, involuntary=2, timeslices=72, wait_s=1.0)})
+
+    assert (60, 12, 72) == (totals.voluntary, totals.involuntary, totals.timeslices)
+
+
+def test_switches_on_a_newer_kernel_are_taken_as_they_are() -> None:
+    """Where nothing was forgotten nothing is added."""
+    switches = Switches()
+    totals = switches.follow({(1, 1): TaskCounts(60, 12, 72, 1.0), (2, 1): TaskCounts(1, 1, 2, 0.5)})
+
+    assert (61, 13, 74, 1.5) == (totals.voluntary, totals.involuntary, totals.timeslices, totals.wait_s)
+
+
+def test_a_process_that_vanished_keeps_its_last_switches() -> None:
+    """The sum over processes is a counter: it does not fall when one of them ends."""
+    switches = Switches()
+    switches.follow({(1, 1): TaskCounts(60, 12, 72, 1.0), (2, 1): TaskCounts(5, 0, 5, 0.5)})
+
+    assert 65 == switches.follow({(1, 1): TaskCounts(60, 12, 72, 1.0)}).voluntary
+
+
+def test_switches_that_nothing_can_tell_are_missing_from_then_on() -> None:
+    """Without run-queue counts a fall means threads ended with switches nobody kept."""
+    switches = Switches()
+    switches.follow({(1, 1): TaskCounts(60, 12, None, None)})
+
+    for counts in (TaskCounts(10, 2, None, None), TaskCounts(500, 2, None, None)):
+        with pytest.raises(Unavailable, match="threads exited"):
+            switches.follow({(1, 1): counts})

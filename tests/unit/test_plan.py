@@ -1,0 +1,246 @@
+"""A suite becomes ordered, seeded trials in as many processes as the limits ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.model import Arena, Lab, LeftOut, Observability, Plan, Profile, Scenario, Suite, Variant
+from orchestrator.planning.plan import make_plan, serves
+
+PLAIN = Scenario("plain", "", "closed", "/plain", 50, 0.0, 2.0, 6.0, 10.0)
+HOLD = Scenario("hold-2k", "", "hold", "/delay", 2000, 5.0, 0.0, 0.0, 10.0)
+
+GOLDEN = [
+    "plain/c-epoll",
+    "plain/go-nethttp",
+    "plain/py-asyncio",
+    "plain/c-threads",
+    "hold-2k/c-threads",
+    "hold-2k/py-asyncio",
+    "hold-2k/c-epoll",
+    "hold-2k/go-nethttp",
+]  # of seed 7 over the last four
+
+
+def make_variant(name: str, **changes: object) -> Variant:
+    """Return a full HTTP variant of several processes but for the changes."""
+    sound = Variant(name, "", "c", "epoll", "c", Path("/servers") / name, "http", 8080, False, "reuseport", (2, 6), ())
+    return replace(sound, **changes)  # type: ignore[arg-type]  # the tests name the fields rightly
+
+
+SIX = (
+    make_variant("seed-go", fixed_delay=True, processes="one"),
+    make_variant("seed-c", fixed_delay=True, processes="one", speaks="raw"),
+    make_variant("go-nethttp"),
+    make_variant("c-threads"),
+    make_variant("c-epoll"),
+    make_variant("py-asyncio"),
+)
+
+
+def make_lab(
+    *variants: Variant, scenarios: tuple[Scenario, ...] = (PLAIN, HOLD), nofile: int = 1 << 20, **suite: int
+) -> Lab:
+    """Return a lab whose suite `quick` crosses all that is given."""
+    variants = variants or SIX
+    quick = Suite(
+        name="quick",
+        summary="",
+        scenarios=tuple(scenario.name for scenario in scenarios),
+        variants=tuple(variant.name for variant in variants),
+        trials=suite.get("trials", 2),
+        profile="default",
+        seed=suite.get("seed", 1),
+    )
+    return Lab(
+        path=Path("/lab/lab.yaml"),
+        root=Path("/lab"),
+        profiles={"default": Profile("default", "", {}, nofile, True, "auto", "auto")},
+        variants={variant.name: variant for variant in variants},
+        scenarios={scenario.name: scenario for scenario in scenarios},
+        suites={"quick": quick},
+        observability=Observability(8089, 9090, 9100, 1.0),
+        arena=Arena("default", quick.variants),
+    )
+
+
+def plan_hold(connections: int, nofile_granted: int | None, **variant: object) -> Plan:
+    """Return the plan of one trial holding some connections."""
+    scenario = replace(HOLD, connections=connections)
+    lab = make_lab(make_variant("c-epoll", **variant), scenarios=(scenario,), trials=1)
+    return make_plan(lab, "quick", nofile_granted=nofile_granted)
+
+
+def order_of(plan: Plan) -> list[str]:
+    """Return the pairings in the order of the trials."""
+    return [f"{spec.scenario}/{spec.variant}" for spec in plan.trials]
+
+
+def test_quick_is_four_closed_and_six_hold_trials_per_block() -> None:
+    """Two blocks of ten; the seeds' closed pairings are left out, in the suite's order."""
+    plan = make_plan(make_lab(), "quick", nofile_granted=None)
+
+    assert (20, list(range(20)), [0] * 10 + [1] * 10) == (
+        len(plan.trials),
+        [spec.index for spec in plan.trials],
+        [spec.block for spec in plan.trials],
+    )
+    assert [("plain", "seed-go"), ("plain", "seed-c")] == [(out.scenario, out.variant) for out in plan.left_out]
+
+
+def test_each_block_holds_every_pairing_once() -> None:
+    """Interleaving never repeats a pairing before all others had their turn."""
+    order = order_of(make_plan(make_lab(trials=5), "quick", nofile_granted=None))
+    blocks = [order[start : start + 10] for start in range(0, 50, 10)]
+
+    assert [10] * 5 == [len(set(block)) for block in blocks]
+    assert 1 == len({frozenset(block) for block in blocks})
+
+
+def test_blocks_differ_in_order() -> None:
+    """Ten pairings shuffled five times come out in more than one order, scenarios included."""
+    order = order_of(make_plan(make_lab(trials=5), "quick", nofile_granted=None))
+    blocks = [tuple(order[start : start + 10]) for start in range(0, 50, 10)]
+
+    assert 5 == len(set(blocks))
+    assert {"plain", "hold-2k"} == {block[0].partition("/")[0] for block in blocks}
+
+
+def test_the_trials_of_a_scenario_are_neighbours_within_a_block() -> None:
+    """What is compared runs close together, so that drift falls on all alike."""
+    order = order_of(make_plan(make_lab(trials=1), "quick", nofile_granted=None))
+    scenarios = [pairing.partition("/")[0] for pairing in order]
+
+    assert 1 == sum(before != after for before, after in pairwise(scenarios))
+
+
+def test_a_seed_gives_the_same_order_for_ever() -> None:
+    """The order is part of a published result; this one was written down on Python 3.11."""
+    plan = make_plan(make_lab(*SIX[2:], trials=1, seed=7), "quick", nofile_granted=None)
+
+    assert GOLDEN == order_of(plan)
+
+
+def test_another_seed_gives_another_order() -> None:
+    """The seed is what decides."""
+    one, two = (make_plan(make_lab(seed=seed), "quick", nofile_granted=None) for seed in (1, 2))
+
+    assert (1, 2, True) == (one.seed, two.seed, order_of(one) != order_of(two))
+
+
+def test_an_unknown_suite_is_refused_with_the_known_ones() -> None:
+    """The line says what to write."""
+    with pytest.raises(BadInput, match=r"^/lab/lab.yaml: 'quik' is not a suite; write one of: quick$"):
+        make_plan(make_lab(), "quik", nofile_granted=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "scenario", "reason"),
+    [
+        ({}, PLAIN, None),
+        ({}, HOLD, None),
+        ({"fixed_delay": True}, HOLD, None),
+        ({"fixed_delay": True, "speaks": "raw"}, HOLD, None),
+        ({"fixed_delay": True}, PLAIN, "knows one answer only, after a fixed delay; plain asks for /plain at once"),
+        ({"speaks": "raw"}, PLAIN, "speaks the raw line protocol; plain asks for HTTP /plain"),
+        (
+            {"speaks": "raw"},
+            HOLD,
+            "speaks the raw line protocol and has no delay to set; hold-2k needs its answers delayed",
+        ),
+    ],
+)
+def test_a_variant_serves_what_its_manifest_allows(
+    changes: dict[str, object], scenario: Scenario, reason: str | None
+) -> None:
+    """The reason is in words, or None."""
+    assert reason == serves(make_variant("v", **changes), scenario)
+
+
+def test_one_process_is_enough_where_all_descriptors_fit() -> None:
+    """2,000 connections and the reserve of 64 are exactly 2,064."""
+    (spec,) = plan_hold(2000, 2064).trials
+
+    assert (1, 1) == (spec.server_processes, spec.workers)
+    assert (
+        "1 server process: 2,064 descriptors fit in one process (the engine grants 2,064); "
+        "1 worker: 2,064 descriptors fit in one process (the engine grants 2,064)"
+    ) == spec.why_processes
+
+
+def test_one_descriptor_too_few_makes_several_processes() -> None:
+    """Several servers where the manifest allows, and several workers."""
+    (spec,) = plan_hold(2000, 2063).trials
+
+    assert (2, 2) == (spec.server_processes, spec.workers)
+
+
+def test_several_servers_leave_room_for_an_uneven_spread() -> None:
+    """10,000 over processes of 960: 11 would do on average, one hash fuller than the mean must fit too."""
+    (spec,) = plan_hold(10_000, 1024).trials
+    mean = 10_000 / spec.server_processes
+
+    assert (13, 11) == (spec.server_processes, spec.workers)
+    assert mean + 5 * mean**0.5 * (1 - 1 / 13) ** 0.5 <= 960
+    assert spec.why_processes.startswith(
+        "13 server processes: 10,000 connections, at most 960 in one process "
+        "(the engine grants 1,024 descriptors, 64 reserved), and SO_REUSEPORT spreads them unevenly; 11 workers: "
+    )
+
+
+def test_a_worker_never_gets_more_than_ten_thousand_connections() -> None:
+    """However many descriptors it may have."""
+    (spec,) = plan_hold(100_000, None).trials
+
+    assert (1, 10) == (spec.server_processes, spec.workers)
+    assert "10 workers: 100,000 connections, a worker drives at most 10,000" == spec.why_processes.partition("; ")[2]
+
+
+def test_a_single_process_that_cannot_hold_them_is_left_out() -> None:
+    """The reason names what it needs and what there is."""
+    plan = plan_hold(20_000, 20_000, processes="one")
+
+    reason = "needs 20,064 descriptors in one process; the engine grants 20,000"
+    assert ((), (LeftOut("c-epoll", "hold-2k", reason),)) == (plan.trials, plan.left_out)
+
+
+def test_the_profile_binds_where_it_wants_less_than_the_engine_grants() -> None:
+    """The reason blames the profile then."""
+    lab = make_lab(make_variant("c-epoll", processes="one"), nofile=1024, trials=1)
+    plan = make_plan(lab, "quick", nofile_granted=1 << 20)
+
+    assert ["needs 2,064 descriptors in one process; profile default allows 1,024"] == [
+        out.reason for out in plan.left_out
+    ]
+
+
+@pytest.mark.parametrize("nofile_granted", [0, 64, 65])
+def test_an_engine_that_grants_next_to_nothing_runs_nothing(nofile_granted: int) -> None:
+    """Not even thousands of processes help when the reserve alone does not fit."""
+    plan = plan_hold(2000, nofile_granted)
+
+    assert ((), f"needs 2,064 descriptors in one process; the engine grants {nofile_granted}") == (
+        plan.trials,
+        plan.left_out[0].reason,
+    )
+
+
+def test_a_variant_is_left_out_on_a_kernel_it_does_not_run_on() -> None:
+    """5.4 is older than 5.10, though not as text or as a decimal."""
+    lab = make_lab(make_variant("uring", kernel_least=(5, 10)), make_variant("c-epoll"), trials=1)
+    plan = make_plan(lab, "quick", nofile_granted=None, kernel=(5, 4))
+
+    assert {"needs Linux 5.10 or newer; this kernel is 5.4"} == {out.reason for out in plan.left_out}
+    assert {"c-epoll"} == {spec.variant for spec in plan.trials}
+
+
+def test_a_kernel_new_enough_leaves_nothing_out() -> None:
+    """The least kernel itself is enough."""
+    lab = make_lab(make_variant("uring", kernel_least=(5, 10)), trials=1)
+
+    assert () == make_plan(lab, "quick", nofile_granted=None, kernel=(5, 10)).left_out

@@ -1,0 +1,213 @@
+"""The database: what it gives back, what it refuses, and what survives."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.model import LeftOut, Metrics, Plan, Run, TrialResult, TrialSpec
+from orchestrator.results.store import RunEntry, Store, open_store
+
+HOST = {"kernel": "6.1.0", "cpus": 2, "engine": {"version": "26.1"}}
+SPECS = tuple(TrialSpec(i, i // 2, f"v{i % 2}", "plain", "default", 1, 1, "one") for i in range(4))
+PLAN = Plan("quick", 7, SPECS, (LeftOut("seed-c", "plain", "speaks raw"),))
+
+# Adds trials for ever, printing each index once its transaction is over.
+WRITER = """
+import sys
+from pathlib import Path
+from orchestrator.model import Metrics, Plan, TrialResult, TrialSpec
+from orchestrator.results.store import open_store
+
+path, run_id, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+histogram = dict.fromkeys(range(3000), 1)
+with open_store(path) as store:
+    store.begin_run(run_id, "quick", "t0", {}, Plan("quick", 0, (), ()))
+    for index in range(limit):
+        spec = TrialSpec(index, 0, "v", "plain", "default", 1, 1, "")
+        store.add_trial(run_id, TrialResult(spec, None, Metrics(), {}, histogram, (), (), "", 0.0, 0.0))
+        print(index, flush=True)
+"""
+
+
+def trial(index: int, void: str | None = None) -> TrialResult:
+    """A finished trial of the plan."""
+    return TrialResult(
+        SPECS[index], void, Metrics(requests=index), {"p50_s": "none"}, {7: index}, (), ("n",), "t", 1.5, 2.5
+    )
+
+
+def filled(store: Store, run_id: str, trials: int = 2, finished: bool = True) -> Run:
+    """Keep a run with some trials and return what reading it must give."""
+    kept = tuple(trial(index) for index in range(trials))
+    store.begin_run(run_id, "quick", "2026-11-23T08:20:36Z", HOST, PLAN)
+    for result in kept:
+        store.add_trial(run_id, result)
+    if finished:
+        store.finish_run(run_id, "2026-11-23T08:24:00Z")
+    end = "2026-11-23T08:24:00Z" if finished else None
+    return Run(run_id, "quick", "2026-11-23T08:20:36Z", end, HOST, PLAN, kept)
+
+
+def writer(path: Path, run_id: str, limit: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), run_id, str(limit)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_run_comes_back_as_it_went(tmp_path: Path) -> None:
+    """Another process' view of the file: every value of the run, in the plan's order."""
+    path = tmp_path / "results" / "lab.db"
+    with open_store(path) as store:
+        expected = filled(store, "r1", trials=4)
+
+    with open_store(path) as store:
+        assert expected == store.read_run("r1")
+
+
+def test_trials_come_in_the_plans_order(tmp_path: Path) -> None:
+    """Order of adding does not matter."""
+    with open_store(tmp_path / "lab.db") as store:
+        store.begin_run("r1", "quick", "t", {}, PLAN)
+        for index in (2, 0, 1):
+            store.add_trial("r1", trial(index))
+
+        assert [0, 1, 2] == [result.spec.index for result in store.read_run().trials]
+
+
+def test_newest_run_is_the_last_begun_and_not_the_last_by_clock(tmp_path: Path) -> None:
+    """A clock that jumped back does not hide the newest run; None and "last" mean it."""
+    with open_store(tmp_path / "lab.db") as store:
+        filled(store, "20270101T000000Z-quick-aaaaaa")
+        filled(store, "20200101T000000Z-quick-bbbbbb")
+
+        assert ["20200101T000000Z-quick-bbbbbb"] * 2 == [store.read_run(w).run_id for w in (None, "last")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [("20261123T08", "20261123T082036Z-quick-ab12cd"), ("20261124", "20261124T000000Z"), ("x", "x"), ("x_", "x_y")],
+)
+def test_run_is_found_by_unique_beginning_or_whole_id(tmp_path: Path, wanted: str, expected: str) -> None:
+    """A prefix suffices when unique; a whole id wins over longer ones; wildcards mean themselves."""
+    with open_store(tmp_path / "lab.db") as store:
+        for run_id in ("20261123T082036Z-quick-ab12cd", "20261124T000000Z", "x", "x_y", "xzy"):
+            filled(store, run_id, trials=0)
+
+        assert expected == store.read_run(wanted).run_id
+
+
+def test_ambiguous_and_unknown_runs_name_what_there_is(tmp_path: Path) -> None:
+    """Both are BadInput; ambiguous names the matches, unknown the newest five."""
+    with open_store(tmp_path / "lab.db") as store:
+        with pytest.raises(BadInput, match=r"no run is kept yet\. Try: lab run SUITE"):
+            store.read_run()
+        for n in range(7):
+            filled(store, f"a{n}", trials=0)
+        filled(store, "b0", trials=0)
+
+        with pytest.raises(BadInput, match=r"run 'a': several runs begin so: a6, a5, a4, a3, a2 and more\. Write more"):
+            store.read_run("a")
+        with pytest.raises(BadInput, match=r"run 'zz': no run begins so; the newest: b0, a6, a5, a4, a3\. Write"):
+            store.read_run("zz")
+        with pytest.raises(BadInput, match="%"):
+            store.read_run("%")
+
+
+def test_list_counts_trials_and_void_ones(tmp_path: Path) -> None:
+    """Newest first; a run without trials is listed too."""
+    with open_store(tmp_path / "lab.db") as store:
+        filled(store, "r1", trials=3)
+        store.begin_run("r2", "quick", "t2", HOST, PLAN)
+        store.add_trial("r2", trial(0, void="no worker"))
+        store.add_trial("r2", trial(1))
+        store.begin_run("r3", "long", "t3", HOST, Plan("long", 1, (), ()))
+
+        assert (
+            RunEntry("r3", "long", "t3", None, 0, 0, 0),
+            RunEntry("r2", "quick", "t2", None, 4, 2, 1),
+            RunEntry("r1", "quick", "2026-11-23T08:20:36Z", "2026-11-23T08:24:00Z", 4, 3, 0),
+        ) == store.list_runs()
+
+
+def test_constructor_touches_nothing(tmp_path: Path) -> None:
+    """Only open_store makes the file."""
+    Store(tmp_path / "lab.db", sqlite3.connect(":memory:")).close()
+
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE trials SET void = NULL",
+        "DELETE FROM trials",
+        "UPDATE runs SET suite = 'x'",
+        "DELETE FROM runs",
+        "UPDATE run_ends SET finished_at = 'x'",
+        "DELETE FROM run_ends",
+    ],
+)
+def test_tables_refuse_to_forget(tmp_path: Path, statement: str) -> None:
+    """Append-only holds for anyone who opens the file."""
+    with open_store(tmp_path / "lab.db") as store:
+        filled(store, "r1")
+    connection = sqlite3.connect(tmp_path / "lab.db")
+
+    with pytest.raises(sqlite3.IntegrityError, match="is append-only"):
+        connection.execute(statement)
+    connection.close()
+
+
+def test_trial_is_kept_once_and_only_in_a_known_run(tmp_path: Path) -> None:
+    """The same trial twice, and a trial of no run, are the lab's own mistakes and raise."""
+    with open_store(tmp_path / "lab.db") as store:
+        filled(store, "r1")
+        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            store.add_trial("r1", trial(0))
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            store.add_trial("r9", trial(0))
+
+        assert 2 == len(store.read_run("r1").trials)
+
+
+def test_killed_writer_loses_no_trial_it_reported(tmp_path: Path) -> None:
+    """kill -9 while adding: every reported trial is there, the run reads as unfinished, the file is whole."""
+    path = tmp_path / "lab.db"
+    process = writer(path, "r1", 1_000_000)
+    assert process.stdout is not None
+    reported = [int(process.stdout.readline()) for _ in range(25)]
+    os.kill(process.pid, signal.SIGKILL)
+    reported += [int(line) for line in process.stdout.read().splitlines()]
+    process.stdout.close()
+
+    assert -signal.SIGKILL == process.wait(timeout=30)
+    with open_store(path) as store:
+        run = store.read_run("r1")
+    kept = [result.spec.index for result in run.trials]
+    assert list(range(len(kept))) == kept
+    assert len(reported) <= len(kept) <= len(reported) + 1  # one may be safe but not yet reported
+    assert run.finished_at is None
+    assert {3000} == {len(result.histogram_us) for result in run.trials}
+    connection = sqlite3.connect(path)
+    assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
+    connection.close()
+
+
+def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    """All three make the file and append side by side; each finds all of its own trials."""
+    path = tmp_path / "lab.db"
+    processes = [writer(path, f"r{n}", 60) for n in range(3)]
+    for process in processes:
+        process.communicate(timeout=60)
+
+    assert [0, 0, 0] == [process.returncode for process in processes]
+    with open_store(path) as store:
+        assert [list(range(60))] * 3 == [
+            [result.spec.index for result in store.read_run(f"r{n}").trials] for n in range(3)
+        ]

@@ -1,0 +1,140 @@
+"""Each validity rule fires on its planted defect, and on nothing else."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator.verdicts.validity import (
+    CLOSED_LOOP,
+    GENERATOR_LIMITED,
+    Evidence,
+    measurement_notes,
+    void_reason,
+)
+
+# 50 users, 10,000 answers/s of 4.9 ms each: 49 busy users.
+CLOSED = Evidence(
+    kind="closed",
+    workers_expected=2,
+    workers_closed=2,
+    requested=50,
+    held=50,
+    failed=0,
+    answered=60_000,
+    errors_total=0,
+    window_s=6.0,
+    throttled_s=0.0,
+    p50_s=0.0045,
+    p99_s=0.009,
+    p999_s=0.011,
+    mean_latency_s=0.0049,
+    deviates=False,
+    generator_cpu_ratio=0.5,
+)
+HOLD = replace(
+    CLOSED,
+    kind="hold",
+    requested=2000,
+    held=2000,
+    failed=0,
+    answered=2000,
+    p50_s=5.01,
+    p99_s=5.02,
+    p999_s=5.02,
+    mean_latency_s=5.01,
+)
+
+
+@pytest.mark.parametrize("evidence", [CLOSED, HOLD])
+def test_clean_evidence_is_not_void(evidence: Evidence) -> None:
+    """Without a planted defect no rule objects."""
+    assert void_reason(evidence) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "defect", "expected"),
+    [
+        (CLOSED, {"workers_closed": 1}, "1 of 2 workers reported the whole window"),
+        (CLOSED, {"window_s": 0.0}, "the window was 0.000 s long"),
+        (
+            CLOSED,
+            {"answered": 0, "errors_total": 7, "mean_latency_s": None},
+            "not one right answer in the window (7 wrong or missing)",
+        ),
+        (CLOSED, {"held": 49}, "50 connections requested, but 49 held and 0 failed"),
+        (HOLD, {"failed": 3}, "2000 connections requested, but 2000 held and 3 failed"),
+        (HOLD, {"answered": 1999}, "2000 connections held, but 1999 right answers"),
+        (
+            HOLD,
+            {"held": 1990, "answered": 1990, "failed": 10, "errors_total": 9},
+            "10 connections failed, but 9 errors were counted",
+        ),
+        (CLOSED, {"throttled_s": 0.2}, "the server was throttled for 0.20 s of a 6.00 s window"),
+        (CLOSED, {"p99_s": 0.004}, "p99 (0.004000 s) is below p50 (0.004500 s)"),
+        (CLOSED, {"p99_s": None, "p999_s": 0.001}, "p99.9 (0.001000 s) is below p50 (0.004500 s)"),
+        (
+            CLOSED,
+            {"mean_latency_s": 0.002},
+            "Little's law: rate x mean latency gives 20.0 busy users, but 50 were asked for",
+        ),
+        (
+            CLOSED,
+            {"mean_latency_s": 0.006},
+            "Little's law: rate x mean latency gives 60.0 busy users, but 50 were asked for",
+        ),
+        (
+            CLOSED,
+            {"mean_latency_s": 0.006, "generator_cpu_ratio": 0.99},
+            "Little's law: rate x mean latency gives 60.0 busy users, but 50 were asked for",
+        ),
+    ],
+)
+def test_planted_defect_is_named(start: Evidence, defect: dict[str, Any], expected: str) -> None:
+    """One defect gives exactly its own reason."""
+    assert expected == void_reason(replace(start, **defect))
+
+
+@pytest.mark.parametrize(
+    ("start", "change"),
+    [
+        # errors are a finding: the variant failed, the trial did not
+        (HOLD, {"held": 1200, "answered": 1200, "failed": 800, "errors_total": 800}),
+        (CLOSED, {"errors_total": 500, "mean_latency_s": 0.001}),
+        # a specimen that gives no right answer shows its signature
+        (HOLD, {"held": 0, "answered": 0, "failed": 2000, "errors_total": 2000, "deviates": True}),
+        # what is not known is not judged
+        (CLOSED, {"held": None, "failed": None, "throttled_s": None, "mean_latency_s": None}),
+        (CLOSED, {"p50_s": None, "p99_s": None, "p999_s": None, "generator_cpu_ratio": None}),
+        # 1 % of the window is tolerated
+        (CLOSED, {"throttled_s": 0.06}),
+        # a saturated generator keeps its users idle: a lower bound, with its note
+        (CLOSED, {"mean_latency_s": 0.002, "generator_cpu_ratio": 0.95}),
+        # one user of one worker: half its time is the worker's own
+        (CLOSED, {"requested": 1, "held": 1, "workers_expected": 1, "workers_closed": 1, "mean_latency_s": 0.00005}),
+        # Little's law says nothing of a hold
+        (HOLD, {"mean_latency_s": 0.1}),
+    ],
+)
+def test_what_is_no_defect_is_not_void(start: Evidence, change: dict[str, Any]) -> None:
+    """Findings, specimens and unknowns pass."""
+    assert void_reason(replace(start, **change)) is None
+
+
+def test_first_rule_that_objects_gives_the_reason() -> None:
+    """A lost worker explains the rest, so it is named before disordered quantiles."""
+    assert "1 of 2 workers reported the whole window" == void_reason(replace(CLOSED, workers_closed=1, p99_s=0.0))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (CLOSED, (CLOSED_LOOP,)),
+        (HOLD, ()),
+        (replace(CLOSED, generator_cpu_ratio=0.9), (CLOSED_LOOP, GENERATOR_LIMITED)),
+        (replace(HOLD, generator_cpu_ratio=None), ("the generator's CPU is not known: it may have been the limit",)),
+    ],
+)
+def test_notes_say_how_to_read_valid_numbers(evidence: Evidence, expected: tuple[str, ...]) -> None:
+    """Closed loops and saturated or unknown generators are noted, nothing else."""
+    assert expected == measurement_notes(evidence)
