@@ -99,6 +99,7 @@ def standstill(lab: Lab, site: Site, control: ControlPlane) -> Iterator[None]:
     workers = [c for c in members if c.labels.get(ROLE) == "worker"]
     for container in workers:
         stop(client, str(container.id), 3)
+    master.forget([str(c.name).removeprefix(site.container_name("")) for c in workers])
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(lambda c: c.pause(), [c for c in members if c.labels.get(ROLE) == "server"]))
     try:

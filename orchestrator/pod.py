@@ -129,5 +129,7 @@ def _take_down(
             *(pool.submit(remove, client, s.id) for s in servers),
         ]:
             work.result()
+    with contextlib.suppress(NotReady):
+        bench.master.forget([w.name.removeprefix(bench.site.container_name("")) for w in workers])
     if holder is not None:
         remove(client, holder.id)

@@ -47,6 +47,7 @@ class Master:
             ("/lab/window", self.open_window, "POST"),
             ("/lab/window/<window_id>", self.show_window, "GET"),
             ("/lab/labels", self.set_labels, "POST"),
+            ("/lab/forget", self.forget_workers, "POST"),
             ("/metrics", self.show_metrics, "GET"),
         ):
             app.add_url_rule(path, f"lab{path}", view, methods=[method])
@@ -91,6 +92,24 @@ class Master:
             self.metrics.set_labels(request.get_json(force=True, silent=True))
         except BadSettings as error:
             return _json({"error": str(error)}, 400)
+        return _json({"ok": True})
+
+    def forget_workers(self) -> Response:
+        """POST /lab/forget
+
+        A worker told to go while its test is stopping may say "ready" after its goodbye; Locust then keeps it for
+        four seconds. Whoever ended the process knows better.
+        """
+        body = request.get_json(force=True, silent=True)
+        gone = body.get("workers") if isinstance(body, dict) else None
+        if not isinstance(gone, list):
+            return _json({"error": f"expected {{'workers': [id, ...]}}, saw {str(body)[:200]}"}, 400)
+        for client_id, name in short_names(self._workers()).items():
+            if name in gone and client_id in self.runner.clients:
+                client = self.runner.clients[client_id]
+                del self.runner.clients[client_id]
+                if self.runner._users_dispatcher is not None:
+                    self.runner._users_dispatcher.remove_worker(client)
         return _json({"ok": True})
 
     def show_metrics(self) -> Response:

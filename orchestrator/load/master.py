@@ -107,6 +107,10 @@ class Master:
         """Set the labels of the client side's series."""
         self._call("POST", "/lab/labels", json={"run_id": run_id, "scenario": scenario})
 
+    def forget(self, workers: Sequence[str]) -> None:
+        """Drop workers whose processes are gone, whether or not their goodbye came through."""
+        self._call("POST", "/lab/forget", json={"workers": list(workers)})
+
     def open_window(self, window_id: str, start_s: float, end_s: float) -> None:
         """Tell the workers what to score: what completes in [start_s, end_s)."""
         self._call("POST", "/lab/window", json={"window_id": window_id, "start_s": start_s, "end_s": end_s})
