@@ -193,10 +193,13 @@ def _is_running(name: str) -> bool:
 
 
 def _command_of(pid: int) -> str | None:
+    """Return the name of a live process; a killed one that nobody has waited for (state Z) is none."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
+    name, state = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2]
+    return None if state in "ZX" else name
 
 
 def _read_record(state: Path) -> Owner | None:
