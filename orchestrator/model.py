@@ -119,6 +119,7 @@ class TrialSpec:
     block: int  # repetition, from 0; each block holds every pairing once
     variant: str
     scenario: str
+    kind: Kind  # the scenario's, so that a stored run can be read without its lab file
     profile: str
     server_processes: int
     workers: int

@@ -61,8 +61,7 @@ def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say) 
     }
     names = missing(client, recipes, base_id)
     with progress.stage("building images", [Step(name) for name in names]) if names else nullcontext() as stage:
-        begin, end = (stage.begin, stage.end) if stage else (_nothing, _nothing)
-        images = build(client, recipes, base_id, names, begin=begin, end=end)
+        images = build(client, recipes, base_id, names, finished=stage.complete if stage else _nothing)
     ident = lab_id(lab.root)
     wanted = lab.profiles[profile]
     nofile, available = granted(client, ident, owner, wanted.nofile)
@@ -111,5 +110,5 @@ def wait_scraped(control: ControlPlane) -> None:
     wait_up(control.prometheus_url, list(scrape_jobs()), _READY_S)
 
 
-def _nothing() -> None:
+def _nothing(_name: str, _took_s: float) -> None:
     """Show nothing, where nothing is built."""

@@ -43,7 +43,7 @@ _worker: Any = None
 class LabUser(User):
     """One simulated client of one variant; see swarm/users.py for what it does."""
 
-    host = "ignored: only the variants below are loaded"  # what the start form shows in its Host field
+    host = "the lab's own variants only"  # what the page shows as Host; whatever is typed there is ignored
 
     @task
     def live(self) -> None:

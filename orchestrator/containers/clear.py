@@ -7,15 +7,19 @@ for.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import docker
 from docker.errors import APIError, NotFound
 
 from orchestrator.containers.labels import KIND, LAB, Owner, is_abandoned, read_owner
 from orchestrator.containers.launch import remove
+
+_SUPERVISORS_S = 5.0  # they end about a second after their containers
 
 
 @dataclass(slots=True)
@@ -43,8 +47,15 @@ class Cleared:
 
 
 def clear_all(client: docker.DockerClient, lab: str) -> Cleared:
-    """Remove every container, network and volume of this lab."""
-    return _clear(client, lab, lambda _labels: True)
+    """Remove every container, network and volume of this lab, and wait until their processes are gone."""
+    ours: dict[str, str | list[str] | bool] = {"label": f"{LAB}={lab}"}
+    ids = [str(c.id) for c in client.containers.list(all=True, filters=ours, ignore_removed=True)]
+    supervisors = _supervisors(ids)
+    done = _clear(client, lab, lambda _labels: True)
+    end_s = time.monotonic() + _SUPERVISORS_S
+    while any(process.exists() for process in supervisors) and time.monotonic() < end_s:
+        time.sleep(0.05)
+    return done
 
 
 def clear_abandoned(client: docker.DockerClient, lab: str) -> Cleared:
@@ -66,6 +77,19 @@ def clear_images(client: docker.DockerClient) -> list[str]:
             client.images.remove(str(image.id), force=len(image.tags) > 1)
             removed.append(name)
     return removed
+
+
+def _supervisors(ids: list[str]) -> list[Path]:
+    """Return the /proc entries of the engine's supervisors of these containers; none where the engine is elsewhere."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"containerd-shim-runc-v2") and any(i.encode() in words for i in ids):
+            found.append(process)
+    return found
 
 
 def _clear(client: docker.DockerClient, lab: str, wanted: Callable[[dict[str, str]], bool]) -> Cleared:

@@ -13,8 +13,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,34 +75,33 @@ def build(
     base_id: str,
     names: Sequence[str],
     *,
-    begin: Callable[[], None],
-    end: Callable[[], None],
+    finished: Callable[[str, float], None],
 ) -> dict[str, str]:
     """Build these images, toolchains first, the rest side by side; return every recipe's name -> image reference.
 
-    names: as `missing` gave them. begin and end are called once for each name, in that order, from this thread.
+    names: as `missing` gave them. finished(name, seconds) is called from this thread as each one ends.
     Raises BuildFailed with the end of the log; images already finished stay.
     """
     references = {name: reference(recipe, recipes, base_id) for name, recipe in recipes.items()}
     toolchains = {r.toolchain for r in recipes.values()}
 
-    def make(name: str) -> None:
+    def make(name: str) -> tuple[str, float]:
+        began_s = time.monotonic()
         recipe = recipes[name]
         arguments = {"BASE": BASE}
         if recipe.toolchain:
             arguments["TOOLCHAIN"] = references[recipe.toolchain]
         _build(client, recipe, references[name], arguments)
+        return name, time.monotonic() - began_s
 
     for stage in ([n for n in names if n in toolchains], [n for n in names if n not in toolchains]):
         with ThreadPoolExecutor(max_workers=_BUILDS_AT_ONCE) as pool:
-            for done in [pool.submit(make, name) for name in stage]:
-                begin()
-                try:
-                    done.result()
-                except BuildFailed:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-                end()
+            try:
+                for done in as_completed([pool.submit(make, name) for name in stage]):
+                    finished(*done.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     return references
 
 

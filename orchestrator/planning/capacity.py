@@ -51,7 +51,7 @@ def count_servers(variant: Variant, scenario: Scenario, limit: Limit) -> Process
     """Return how many server processes hold all connections at once, or why no number does."""
     wanted = scenario.connections
     if wanted <= limit.connections:
-        return Processes(1, f"1 server process: {_fits(wanted, limit)}")
+        return Processes(1, _fits(wanted, limit))
     if limit.connections < 1:
         return _refuse(wanted, limit)
     if variant.processes != "reuseport":
@@ -73,7 +73,7 @@ def count_workers(scenario: Scenario, limit: Limit) -> Processes | str:
     most = min(limit.connections, MOST_PER_WORKER)
     count = math.ceil(wanted / most)
     if count == 1:
-        return Processes(1, f"1 worker: {_fits(wanted, limit)}")
+        return Processes(1, _fits(wanted, limit))
     bound = _cap(limit) if limit.connections < MOST_PER_WORKER else f"a worker drives at most {MOST_PER_WORKER:,}"
     return Processes(count, f"{count} workers: {wanted:,} connections, {bound}")
 
@@ -84,7 +84,7 @@ def _fullest_share(connections: int, processes: int) -> int:
 
 
 def _fits(wanted: int, limit: Limit) -> str:
-    return f"{wanted + RESERVE:,} descriptors fit in one process ({limit.source} {limit.nofile:,})"
+    return f"{wanted + RESERVE:,} of {limit.nofile:,} descriptors"
 
 
 def _cap(limit: Limit) -> str:

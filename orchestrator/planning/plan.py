@@ -37,7 +37,7 @@ def make_plan(lab: Lab, suite_name: str, *, nofile_granted: int | None, kernel: 
                 left_out.append(LeftOut(variant_name, scenario_name, fate))
             else:
                 counts[scenario_name, variant_name] = fate
-    return Plan(suite_name, suite.seed, _specs(suite, counts), tuple(left_out))
+    return Plan(suite_name, suite.seed, _specs(lab, suite, counts), tuple(left_out))
 
 
 def serves(variant: Variant, scenario: Scenario) -> str | None:
@@ -69,7 +69,7 @@ def _judge(
     return workers if isinstance(workers, str) else (servers, workers)
 
 
-def _specs(suite: Suite, counts: dict[Pairing, tuple[Processes, Processes]]) -> tuple[TrialSpec, ...]:
+def _specs(lab: Lab, suite: Suite, counts: dict[Pairing, tuple[Processes, Processes]]) -> tuple[TrialSpec, ...]:
     order = random.Random(suite.seed)
     specs: list[TrialSpec] = []
     for block in range(suite.trials):
@@ -81,10 +81,11 @@ def _specs(suite: Suite, counts: dict[Pairing, tuple[Processes, Processes]]) -> 
                     block=block,
                     variant=variant,
                     scenario=scenario,
+                    kind=lab.scenarios[scenario].kind,
                     profile=suite.profile,
                     server_processes=servers.count,
                     workers=workers.count,
-                    why_processes=f"{servers.why}; {workers.why}",
+                    why_processes="; ".join(dict.fromkeys((servers.why, workers.why))),
                 )
             )
     return tuple(specs)

@@ -30,7 +30,7 @@ Clock = Callable[[], float]
 
 
 class Stage:
-    """The steps of one stage in their order; `begin` and `end` are called once for each, by one thread."""
+    """The steps of one stage, told by one thread: `begin` and `end` each, or `complete` where they run side by side."""
 
     def __init__(self, title: str, steps: Sequence[Step], clock: Clock) -> None:
         self.title = title
@@ -54,6 +54,15 @@ class Stage:
         self._took_s.append(self._clock() - self._began_s)
         self._began_s = None
         self._show_end(step, self._took_s[-1], note)
+
+    def complete(self, name: str, took_s: float) -> None:
+        """A step that ran beside others is over; steps of such a stage come to an end in any order."""
+        waiting = list(self.steps[self.ended :])
+        step = next(s for s in waiting if s.name == name)
+        waiting.remove(step)
+        self.steps = (*self.steps[: self.ended], step, *waiting)
+        self._took_s.append(took_s)
+        self._show_end(step, took_s, "")
 
     def detail(self, text: str) -> None:
         """What is happening within the step, such as the last line of a build's log. Shown on terminals only."""

@@ -6,7 +6,7 @@ their own. Names and figures never wrap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.model import Kind, Run
+from orchestrator.model import Run
 from orchestrator.report import figures
 from orchestrator.report.columns import Column, are_kinds_cut, cost_columns, relate, service_columns
 from orchestrator.verdicts.summary import Summary, summarise_run
@@ -48,13 +48,10 @@ class ScenarioTable:
         ]
 
 
-def side_by_side(run: Run, kinds: Mapping[str, Kind] | None = None) -> list[RenderableType]:
-    """Return one renderable per scenario, in the order of the plan; none for a run without a planned trial.
-
-    kinds: scenario -> kind, from the lab file where it is at hand; otherwise read from what the trials recorded.
-    """
+def side_by_side(run: Run) -> list[RenderableType]:
+    """Return one renderable per scenario, in the order of the plan; none for a run without a planned trial."""
     by_scenario: dict[str, list[Summary]] = {}
-    for summary in summarise_run(run, kinds):
+    for summary in summarise_run(run):
         by_scenario.setdefault(summary.scenario, []).append(summary)
     return [ScenarioTable(rows) for rows in by_scenario.values()]
 

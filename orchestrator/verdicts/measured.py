@@ -41,12 +41,13 @@ def measure(counted: Counted) -> tuple[Metrics, dict[str, str]]:
     missing: dict[str, str] = {}
     answered = sum(counted.histogram_us.values())
     wrong = sum(counted.errors.values())
+    too_few = _too_few(answered, wrong)
     values: dict[str, float | int | None] = {"requests": answered + wrong}
     for name, q in (("p50_s", 0.5), ("p99_s", 0.99), ("p999_s", 0.999)):
-        if answered:
+        if too_few is None:
             values[name] = quantile_s(counted.histogram_us, q)
         else:
-            missing[name] = "no right answer in the window"
+            missing[name] = too_few
     values["connections_requested"] = scenario.connections
     if scenario.kind == "closed":
         values["throughput_per_s"] = answered / scenario.measure_s
@@ -64,7 +65,7 @@ def measure(counted: Counted) -> tuple[Metrics, dict[str, str]]:
         values["memory_bytes_per_connection"] = memory
         if reason:
             missing["memory_bytes_per_connection"] = reason
-    _costs(counted, answered, values, missing)
+    _costs(counted, answered, too_few, values, missing)
     metrics = Metrics(errors=dict(counted.errors), **values)  # type: ignore[arg-type]  # built by name
     for field in fields(Metrics):
         if getattr(metrics, field.name) is None:
@@ -72,7 +73,25 @@ def measure(counted: Counted) -> tuple[Metrics, dict[str, str]]:
     return metrics, {k: v for k, v in missing.items() if getattr(metrics, k) is None}
 
 
-def _costs(counted: Counted, answered: int, values: dict[str, float | int | None], missing: dict[str, str]) -> None:
+def _too_few(answered: int, wrong: int) -> str | None:
+    """Return why percentiles and costs per request would mislead, or None.
+
+    Where most requests failed, the few right answers are survivors, and the failures' cost would be counted as theirs.
+    """
+    if not answered:
+        return "no right answer in the window"
+    if answered < wrong:
+        return f"only {answered} of {answered + wrong} requests were answered rightly: too few to stand for the rest"
+    return None
+
+
+def _costs(
+    counted: Counted,
+    answered: int,
+    too_few: str | None,
+    values: dict[str, float | int | None],
+    missing: dict[str, str],
+) -> None:
     """Add what the server spent: threads, CPU, switches."""
     last = counted.last
     if last is None:
@@ -96,8 +115,8 @@ def _costs(counted: Counted, answered: int, values: dict[str, float | int | None
     ):
         if before is None or source not in before or source not in last:
             missing[name] = f"the exporter could not read {source}"
-        elif not answered:
-            missing[name] = "no right answer to divide by"
+        elif too_few is not None:
+            missing[name] = too_few
         else:
             values[name] = (last[source] - before[source]) * scale / answered
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import fmean
 
 from orchestrator.model import Kind, Metrics, Run, TrialResult
 from orchestrator.verdicts.histogram import EmptyHistogram, count, merge, quantile_s
-from orchestrator.verdicts.validity import CLOSED_LOOP, GENERATOR_LIMITED
+from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
 NOT_RECORDED = "not recorded"  # a defect of the lab: a metric came without value and without reason
 
@@ -46,18 +46,15 @@ class Summary:
         return GENERATOR_LIMITED in self.notes
 
 
-def summarise_run(run: Run, kinds: Mapping[str, Kind] | None = None) -> tuple[Summary, ...]:
-    """Return a row for every planned pairing, in the order in which the plan first names it.
-
-    kinds: scenario name -> kind, where the caller knows; otherwise `infer_kind` reads it from the trials.
-    """
+def summarise_run(run: Run) -> tuple[Summary, ...]:
+    """Return a row for every planned pairing, in the order in which the plan first names it."""
     planned = Counter((spec.scenario, spec.variant) for spec in run.plan.trials)
     for result in run.trials:  # a trial outside the plan is shown rather than lost
         planned.setdefault((result.spec.scenario, result.spec.variant), 0)
     by_scenario: dict[str, list[TrialResult]] = {scenario: [] for scenario, _ in planned}
     for result in run.trials:
         by_scenario[result.spec.scenario].append(result)
-    kind_of = {name: (kinds or {}).get(name) or infer_kind(results) for name, results in by_scenario.items()}
+    kind_of = {spec.scenario: spec.kind for spec in (*run.plan.trials, *(t.spec for t in run.trials))}
     order = list(by_scenario)
     return tuple(
         summarise(
@@ -69,20 +66,6 @@ def summarise_run(run: Run, kinds: Mapping[str, Kind] | None = None) -> tuple[Su
         )
         for scenario, variant in sorted(planned, key=lambda pair: order.index(pair[0]))
     )
-
-
-def infer_kind(results: Iterable[TrialResult]) -> Kind:
-    """Return a scenario's kind from what its trials recorded; a stored run does not name it.
-
-    Closed trials carry the "closed loop" note. Without it, a hold is known by its one answer at most per connection.
-    """
-    once = False
-    for result in results:
-        if CLOSED_LOOP in result.notes:
-            return "closed"
-        asked, answers = result.metrics.connections_requested, result.metrics.requests
-        once = once or (asked is not None and (answers is None or answers <= asked))
-    return "hold" if once else "closed"
 
 
 def summarise(variant: str, scenario: str, kind: Kind, planned: int, trials: Sequence[TrialResult]) -> Summary:

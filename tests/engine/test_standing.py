@@ -9,14 +9,26 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import pytest
 
+from orchestrator.containers.labels import LAB
 from orchestrator.containers.launch import run_inside
 from tests.engine.conftest import FULL, PORTS, VARIANTS, LabFile
 
 WEB = f"http://127.0.0.1:{PORTS['web_port']}"
+SERVER_SIDE = (
+    "lab_server_up",
+    "lab_server_cpu_seconds_total",
+    "lab_server_memory_bytes{kind='rss'}",
+    "lab_server_memory_bytes{kind='pss'}",
+    "lab_cgroup_memory_bytes",
+    "lab_server_threads",
+    "lab_server_open_fds",
+    "lab_server_context_switches_total{kind='voluntary'}",
+)
 PROMETHEUS = f"http://127.0.0.1:{PORTS['prometheus_port']}"
 
 
@@ -75,7 +87,7 @@ def test_plain_answers_inside_the_arena(standing: LabFile, client: docker.Docker
 def test_a_second_up_changes_no_container(standing: LabFile, client: docker.DockerClient) -> None:
     """The same containers, not restarted, stand after another `lab up`."""
     def seen() -> dict[str, str]:
-        found = client.containers.list(filters={"label": f"io.netpoll-lab.lab={standing.id}"})
+        found = client.containers.list(filters={"label": f"{LAB}={standing.id}"})
         return {str(c.id): str(c.attrs["State"]["StartedAt"]) for c in found}
 
     earlier = seen()
@@ -176,15 +188,43 @@ def rows_with_requests() -> set[str]:
 def test_prometheus_holds_both_sides_of_a_swarm(standing: LabFile) -> None:
     """After a swarm, samples of the server side and of the client side carry each variant's label."""
     deadline_s = time.monotonic() + 15
-    wanted = {"lab_server_threads": set(VARIANTS), "lab_server_memory_bytes": set(VARIANTS)}
+    wanted = {metric: set(VARIANTS) for metric in SERVER_SIDE} | {
+        "lab_server_epoll_watches": {"c-epoll", "go-nethttp", "py-asyncio"},
+        "lab_net_tcp_passive_opens_total": {"arena (shared)"},
+        "lab_net_tcp_listen_overflows_total": {"arena (shared)"},
+        "lab_client_request_duration_seconds_count": {"c-epoll", "go-nethttp"},
+    }
     for metric, names in wanted.items():
         while True:
-            found = json.loads(get(f"{PROMETHEUS}/api/v1/query?query={metric}"))["data"]["result"]
+            found = json.loads(get(f"{PROMETHEUS}/api/v1/query?query={quote(metric)}"))["data"]["result"]
             seen = {s["metric"].get("variant") for s in found}
             if names <= seen or time.monotonic() > deadline_s:
                 break
             time.sleep(0.3)
         assert names <= seen, metric
+
+
+def test_sub_millisecond_latencies_survive_in_locusts_own_page(standing: LabFile) -> None:
+    """After the swarm above, Locust's median of c-epoll is a fraction of a millisecond and not a whole number."""
+    stats = json.loads(get(f"{WEB}/stats/requests"))["stats"]
+    row = next(r for r in stats if r["name"] == "c-epoll /plain")
+    median_ms = row["median_response_time"]
+
+    assert 0 < median_ms < 10
+    assert median_ms != int(median_ms)
+
+
+def test_a_run_leaves_a_standing_lab_as_it_was(standing: LabFile, client: docker.DockerClient) -> None:
+    """The arena stands still during a scripted run; afterwards its servers run and its worker is back at the master."""
+    names = standing.containers(client)
+    standing.run("run", "smoke")
+    states = {c.name: c.status for c in client.containers.list(filters={"label": f"{LAB}={standing.id}"})}
+    workers = json.loads(get(f"{WEB}/lab/state"))["workers"]
+
+    assert names == standing.containers(client)
+    assert {"running"} == set(states.values())
+    assert ["arena-worker-0"] == [w["id"] for w in workers if w["state"] != "missing"]
+    assert {None} == {t["void"] for t in standing.show()["trials"]}
 
 
 def test_down_leaves_the_engine_as_it_was(

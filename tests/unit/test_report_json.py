@@ -26,7 +26,7 @@ METRICS = {
 
 def document(metrics: Metrics, missing: dict[str, str], **changes: Any) -> dict[str, Any]:
     """Show a run of one trial, through JSON text as the command does."""
-    spec = TrialSpec(5, 1, "c-epoll", "plain", "default", 1, 1, "")
+    spec = TrialSpec(5, 1, "c-epoll", "plain", "closed", "default", 1, 1, "")
     values: dict[str, Any] = {"void": None, "read_backs": (), "notes": ("closed loop",), **changes}
     result = TrialResult(
         spec, metrics=metrics, missing=missing, histogram_us={}, started_at="t", loaded_s=8.0, overhead_s=4.5, **values

@@ -62,7 +62,17 @@ def trial(variant: str, scenario: str = "plain", block: int = 0, **changes: Any)
     }
     metrics.update({key: changes.pop(key) for key in [*metrics, "errors"] if key in changes})
     result = TrialResult(
-        spec=TrialSpec(block, block, variant, scenario, "default", 1, 1, "one suffices"),
+        spec=TrialSpec(
+            block,
+            block,
+            variant,
+            scenario,
+            "hold" if scenario == "hold-2k" else "closed",
+            "default",
+            1,
+            1,
+            "one suffices",
+        ),
         void=None,
         metrics=Metrics(**metrics),
         missing={},
@@ -151,7 +161,7 @@ def test_void_and_missing_are_dashes_with_their_reason_below() -> None:
     run = run_of(
         trial("c-epoll", threads_peak=None, missing={"threads_peak": "exporter [gone]"}),
         trial("c-threads", void="1 of 2 workers [w1]"),
-        more=(TrialSpec(2, 0, "go-nethttp", "plain", "default", 1, 1, ""),),
+        more=(TrialSpec(2, 0, "go-nethttp", "plain", "closed", "default", 1, 1, ""),),
     )
     drawn = lines(side_by_side(run)[0])
 
@@ -191,18 +201,18 @@ def test_stream_without_unicode_gets_the_same_table_in_ascii() -> None:
     assert ">= 1,000 ########   1.00 312 us 4.10 ms" in text
 
 
-def test_scenarios_follow_the_plan_and_given_kinds() -> None:
-    """One table each; the lab file's kind overrules what the trials suggest."""
+def test_scenarios_follow_the_plan() -> None:
+    """One table each, titled with its kind."""
     run = run_of(trial("c-epoll", "hold-2k"), trial("c-epoll"))
-    titles = [lines(table)[0] for table in side_by_side(run, {"hold-2k": "closed"})]
+    titles = [lines(table)[0] for table in side_by_side(run)]
 
-    assert ["hold-2k (closed)", "plain (closed)"] == titles
+    assert ["hold-2k (hold)", "plain (closed)"] == titles
     assert [] == side_by_side(run_of())
 
 
 def test_timing_line_names_load_and_overhead() -> None:
     """Two of three planned trials: 16 s and 8.4 s, 4.20 s per trial."""
-    run = run_of(trial("a"), trial("b"), more=(TrialSpec(2, 0, "c", "plain", "default", 1, 1, ""),))
+    run = run_of(trial("a"), trial("b"), more=(TrialSpec(2, 0, "c", "plain", "closed", "default", 1, 1, ""),))
 
     assert "2 of 3 trials: 16 s under load, 8 s around it (4.20 s per trial)" == timing_line(run)
     assert "0 of 0 trials finished" == timing_line(run_of())
@@ -231,8 +241,8 @@ def test_plan_shows_order_load_and_what_is_left_out() -> None:
         Arena("default", ()),
     )
     specs = (
-        TrialSpec(0, 0, "c-epoll", "plain", "default", 1, 1, "one suffices"),
-        TrialSpec(1, 0, "c-threads", "hold-2k", "default", 3, 2, "nofile 1024"),
+        TrialSpec(0, 0, "c-epoll", "plain", "closed", "default", 1, 1, "one suffices"),
+        TrialSpec(1, 0, "c-threads", "hold-2k", "hold", "default", 3, 2, "nofile 1024"),
     )
     plan = Plan("quick", 7, specs, (LeftOut("seed-c", "plain", "speaks raw, not http"),))
     drawn = lines(plan_table(plan, lab))

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.model import LeftOut, Metrics, Plan, ReadBack, TrialResult, TrialSpec
 from orchestrator.results.codec import Undecodable, dump, encode, load_mapping, load_plan, load_trial
 
-SPEC = TrialSpec(3, 1, "c-epoll", "hold-2k", "default", 2, 1, "nofile 1024 of the engine")
+SPEC = TrialSpec(3, 1, "c-epoll", "hold-2k", "hold", "default", 2, 1, "nofile 1024 of the engine")
 TRIAL = TrialResult(
     spec=SPEC,
     void="only 1 of 2 workers",

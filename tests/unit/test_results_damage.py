@@ -11,7 +11,7 @@ from orchestrator.model import Metrics, Plan, Run, TrialResult, TrialSpec
 from orchestrator.results.schema import MIGRATIONS
 from orchestrator.results.store import Store, open_store, set_aside
 
-SPECS = tuple(TrialSpec(i, 0, f"v{i}", "plain", "default", 1, 1, "one") for i in range(4))
+SPECS = tuple(TrialSpec(i, 0, f"v{i}", "plain", "closed", "default", 1, 1, "one") for i in range(4))
 PLAN = Plan("quick", 7, SPECS, ())
 
 

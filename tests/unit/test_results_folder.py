@@ -12,7 +12,7 @@ from orchestrator.results.codec import load_trial
 from orchestrator.results.folder import new_run_id, run_folder, write_run, write_trial
 
 TRIAL = TrialResult(
-    TrialSpec(3, 0, "c-epoll", "hold-2k", "default", 1, 1, ""),
+    TrialSpec(3, 0, "c-epoll", "hold-2k", "hold", "default", 1, 1, ""),
     None,
     Metrics(requests=5),
     {},

@@ -14,7 +14,7 @@ from orchestrator.model import LeftOut, Metrics, Plan, Run, TrialResult, TrialSp
 from orchestrator.results.store import RunEntry, Store, open_store
 
 HOST = {"kernel": "6.1.0", "cpus": 2, "engine": {"version": "26.1"}}
-SPECS = tuple(TrialSpec(i, i // 2, f"v{i % 2}", "plain", "default", 1, 1, "one") for i in range(4))
+SPECS = tuple(TrialSpec(i, i // 2, f"v{i % 2}", "plain", "closed", "default", 1, 1, "one") for i in range(4))
 PLAN = Plan("quick", 7, SPECS, (LeftOut("seed-c", "plain", "speaks raw"),))
 
 # Adds trials for ever, printing each index once its transaction is over.
@@ -29,7 +29,7 @@ histogram = dict.fromkeys(range(3000), 1)
 with open_store(path) as store:
     store.begin_run(run_id, "quick", "t0", {}, Plan("quick", 0, (), ()))
     for index in range(limit):
-        spec = TrialSpec(index, 0, "v", "plain", "default", 1, 1, "")
+        spec = TrialSpec(index, 0, "v", "plain", "closed", "default", 1, 1, "")
         store.add_trial(run_id, TrialResult(spec, None, Metrics(), {}, histogram, (), (), "", 0.0, 0.0))
         print(index, flush=True)
 """

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from orchestrator.model import Metrics, Plan, ReadBack, Run, TrialResult, TrialSpec
-from orchestrator.verdicts.summary import NOT_RECORDED, infer_kind, summarise, summarise_run
+from orchestrator.verdicts.summary import NOT_RECORDED, summarise, summarise_run
 from orchestrator.verdicts.timing import Timing, time_run
 from orchestrator.verdicts.validity import CLOSED_LOOP, GENERATOR_LIMITED
 
@@ -40,7 +40,9 @@ def trial(
 ) -> TrialResult:
     """A valid trial of 100 answers at 1 ms, but for what is said."""
     return TrialResult(
-        spec=TrialSpec(block, block, variant, scenario, "default", 1, 1, "one suffices"),
+        spec=TrialSpec(
+            block, block, variant, scenario, "hold" if scenario == "hold" else "closed", "default", 1, 1, "one suffices"
+        ),
         void=void,
         metrics=Metrics(**{**FULL, **metrics}),
         missing=missing or {},
@@ -205,20 +207,6 @@ def test_notes_are_united_and_refused_limits_are_among_them() -> None:
     assert row.is_at_least
 
 
-@pytest.mark.parametrize(
-    ("results", "expected"),
-    [
-        ([trial(notes=(CLOSED_LOOP,), requests=10)], "closed"),
-        ([trial(requests=50)], "hold"),
-        ([trial(requests=5000)], "closed"),
-        ([], "closed"),
-    ],
-)
-def test_kind_is_read_from_what_the_trials_recorded(results: list[TrialResult], expected: str) -> None:
-    """The closed-loop note decides; else one answer at most per connection means hold."""
-    assert expected == infer_kind(results)
-
-
 def test_run_gives_a_row_for_every_planned_pairing() -> None:
     """Rows come scenario by scenario in the plan's order, also those without a finished trial."""
     finished = (trial(0), trial(1, variant="seed-c", scenario="hold", requests=50))
@@ -227,8 +215,8 @@ def test_run_gives_a_row_for_every_planned_pairing() -> None:
         1,
         (
             *(result.spec for result in finished),
-            TrialSpec(2, 0, "c-threads", "plain", "default", 1, 1, ""),
-            TrialSpec(3, 1, "c-epoll", "plain", "default", 1, 1, ""),
+            TrialSpec(2, 0, "c-threads", "plain", "closed", "default", 1, 1, ""),
+            TrialSpec(3, 1, "c-epoll", "plain", "closed", "default", 1, 1, ""),
         ),
         (),
     )
@@ -240,7 +228,7 @@ def test_run_gives_a_row_for_every_planned_pairing() -> None:
         ("hold", "seed-c", "hold", 1, 1),
     ] == [
         (row.scenario, row.variant, row.kind, row.planned, row.finished)
-        for row in summarise_run(run, {"plain": "closed"})
+        for row in summarise_run(run)
     ]
 
 
