@@ -35,7 +35,7 @@ class Contract:
         self.host, self.port = told["host"], int(told["port"])
         self.speaks, self.fixed_delay = told.get("speaks", "http"), bool(told.get("fixed_delay"))
         self.delay_s = float(told.get("delay_s") or 0.0)
-        self.backlog = told.get("backlog")
+        self.backlog: Any = told.get("backlog")
 
     def checks(self) -> Iterator[tuple[str, Callable[[], Check]]]:
         """Return name and check, the clean ones first; what may make a server abort comes last."""

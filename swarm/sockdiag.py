@@ -32,7 +32,7 @@ class Listener(NamedTuple):
 
 def listeners(port: int) -> list[Listener]:
     """Return this network namespace's listeners on `port`, one per socket. Raises OSError where netlink is refused."""
-    found = []
+    found: list[Listener] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as netlink:
         netlink.settimeout(1.0)
         for family in (socket.AF_INET, socket.AF_INET6):
@@ -49,7 +49,7 @@ def listeners(port: int) -> list[Listener]:
 
 def parse_dump(data: bytes) -> tuple[list[Listener], bool]:
     """Return the listeners of one datagram, and whether the dump ends with it. Raises OSError for the kernel's own."""
-    found = []
+    found: list[Listener] = []
     while len(data) >= HEADER.size:
         length, kind, *_ = HEADER.unpack_from(data)
         if kind == NLMSG_DONE:

@@ -19,7 +19,7 @@ static pthread_mutex_t dir_lock = PTHREAD_MUTEX_INITIALIZER; /* a DIR has one po
 void stats_open(void)
 {
     fd_dir = opendir("/proc/self/fd"); /* best effort: /stats says null without it */
-    status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC); /* the same */
 }
 
 void stats_count_error(int number)
@@ -35,8 +35,11 @@ static long count_descriptors(void)
     pthread_mutex_lock(&dir_lock);
     rewinddir(fd_dir);
     long count = 0;
+    errno = 0;
     for (const struct dirent *entry; (entry = readdir(fd_dir));)
         count += entry->d_name[0] != '.';
+    if (errno) /* readdir() ends with NULL either way */
+        count = -1;
     pthread_mutex_unlock(&dir_lock);
     return count;
 }

@@ -112,11 +112,10 @@ int main(void)
     sigemptyset(&stop_signals);
     sigaddset(&stop_signals, SIGTERM);
     sigaddset(&stop_signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop_signals, NULL);
-    signal_fd = signalfd(-1, &stop_signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (signal_fd < 0 || loop.epoll_fd < 0) {
-        perror("signalfd or epoll_create1");
+    if (sigprocmask(SIG_BLOCK, &stop_signals, NULL) < 0 ||
+        (signal_fd = signalfd(-1, &stop_signals, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
+        (loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC)) < 0) {
+        perror("sigprocmask, signalfd or epoll_create1");
         return 1;
     }
     listen_fd = config_listen(&config, "c-epoll");

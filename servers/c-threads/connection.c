@@ -64,13 +64,14 @@ static bool receive(struct conn *c, int flags)
 static bool flush(struct conn *c)
 {
     while (c->out.start < c->out.len) {
-        ssize_t sent = send(c->fd, c->out.data + c->out.start, c->out.len - c->out.start, MSG_NOSIGNAL);
-        if (sent >= 0) {
-            c->out.start += (size_t)sent;
-        } else if (errno != EINTR) {
-            stats_count_error(errno); /* EAGAIN: SO_SNDTIMEO has passed */
-            return false;
-        }
+        size_t len = c->out.len - c->out.start;
+        ssize_t sent = send(c->fd, c->out.data + c->out.start, len, MSG_NOSIGNAL);
+        if (sent == (ssize_t)len)
+            break;
+        if (sent < 0 && errno == EINTR)
+            continue;
+        stats_count_error(sent < 0 ? errno : EAGAIN); /* EAGAIN, or a part only: SO_SNDTIMEO has passed */
+        return false;
     }
     c->out.start = c->out.len = 0;
     return true;

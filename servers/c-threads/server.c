@@ -8,7 +8,7 @@
  * A thread that only waits for its client needs no care. Two others must be woken: one in /hold, by a signal that only
  * ppoll() lets through, and an idle one at shutdown, by shutdown(SHUT_RD), which recv() cannot miss.
  *
- * Needs: Linux 2.6.27 (signalfd4). Leaves out: a limit on threads (the pids cgroup and ulimit -u set one), TLS.
+ * Needs: Linux 2.6.28 (accept4). Leaves out: a limit on threads (the pids cgroup and ulimit -u set one), TLS.
  * By hand: LAB_PORT=8080 ./server & curl -i 'http://127.0.0.1:8080/delay?ms=500'
  */
 #define _GNU_SOURCE

@@ -24,7 +24,7 @@ STATUS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allo
 STATUS_LINES = {status: f"HTTP/1.1 {status} {text}\r\n".encode() for status, text in STATUS.items()}
 METHODS = {b"/plain": b"GET", b"/delay": b"GET", b"/hold": b"GET", b"/release": b"POST", b"/echo": b"POST",
            b"/healthz": b"GET", b"/stats": b"GET"}
-DELAY_MS = re.compile(rb"(?:^|&)ms=(\d{1,6})(?:&|$)")
+DELAY_MS = re.compile(rb"(?:^|&)ms=([^&]*)")
 
 
 def render(name_and_date: bytes, status: int, r: Request | None, body: bytes, kind: bytes, keep_alive: bool) -> bytes:
@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         self.limit_kind = ""
         self.timer: asyncio.TimerHandle | None = None
         self.server.connections.add(self)
+        transport.set_write_buffer_limits(high=0)  # anything unsent pauses: a client has SEND_TIMEOUT_S to take it
         self.set_limit("head", HEAD_TIMEOUT_S)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -105,8 +106,8 @@ class Connection(asyncio.Protocol):
             self.limit_kind = kind
             self.set_timer(limit_s, self.transport.abort)
 
-    def next_request(self) -> tuple[Request, bytes] | None:
-        """One whole request off the input, or None. Raises Broken."""
+    def next_request(self, replies: list[bytes]) -> tuple[Request, bytes] | None:
+        """One whole request off the input, or None. May add an interim reply. Raises Broken."""
         r, data = self.head, self.data
         if r is None:
             while data.startswith(b"\r\n"):  # RFC 9112, 2.2: empty lines before a request are skipped
@@ -124,7 +125,7 @@ class Connection(asyncio.Protocol):
             r = parse_head(bytes(data[:end]))
             del data[:end]
             if r.expects_continue and not data and (r.length or r.is_chunked):
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                replies.append(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.head, self.chunks = r, Chunks() if r.is_chunked else None
         if self.chunks:
             if not self.chunks.feed(data):
@@ -146,7 +147,7 @@ class Connection(asyncio.Protocol):
             while (
                 not (self.is_closing or self.waiting)
                 and (self.data or self.head)
-                and (whole := self.next_request())
+                and (whole := self.next_request(replies))
             ):
                 self.set_limit("", None)
                 self.server.requests += 1
@@ -158,8 +159,10 @@ class Connection(asyncio.Protocol):
             self.transport.write(replies[0] if len(replies) == 1 else b"".join(replies))
         if self.is_closing:
             self.finish(is_broken or bool(self.data))
-        elif self.waiting or self.is_paused:
+        elif self.waiting:
             pass  # the timer is already set, or not wanted
+        elif self.is_paused:
+            self.set_limit("send", SEND_TIMEOUT_S)  # it may have been paused while it waited
         elif self.head:
             self.set_limit("body", BODY_TIMEOUT_S)
         elif self.data:
@@ -195,7 +198,7 @@ class Connection(asyncio.Protocol):
                 connection.set_timer(0, connection.answer_waiting)
             return self.render(200, r, b'{"released": %d}' % len(released), b"application/json", keep_alive=keep_alive)
         ms = DELAY_MS.search(r.query)
-        if path == b"/delay" and (not ms or int(ms[1]) > DELAY_MAX_MS):
+        if path == b"/delay" and not (ms and ms[1].isdigit() and len(ms[1]) < 10 and int(ms[1]) <= DELAY_MAX_MS):
             return self.render(400, r, keep_alive=keep_alive)
         self.waiting, self.is_closing, self.limit_kind = r, False, "wait"
         if path == b"/delay":
@@ -218,6 +221,8 @@ class Connection(asyncio.Protocol):
     def finish(self, must_linger: bool) -> None:
         if not must_linger:
             self.transport.close()  # after what is written
+            if self.is_paused:
+                self.set_limit("send", SEND_TIMEOUT_S)
             return
         # Closing with unread input would make the kernel send a reset that can overtake the reply.
         self.data.clear()

@@ -63,7 +63,7 @@ def parse_head(head: bytes) -> Request:
                 raise Broken(501)
             r.is_chunked = True
         elif name == b"expect":
-            r.expects_continue = value.lower() == b"100-continue"
+            r.expects_continue = value.lower() == b"100-continue" and not r.is_http_1_0  # RFC 9110, 10.1.1
     if options:
         r.keep_alive = b"close" not in options and (r.keep_alive or b"keep-alive" in options)
     if hosts > 1 or (hosts == 0 and not r.is_http_1_0):
