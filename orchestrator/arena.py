@@ -16,7 +16,7 @@ from docker.models.containers import Container
 
 from orchestrator.containers.control import ControlPlane
 from orchestrator.containers.labels import LAB, ROLE
-from orchestrator.containers.launch import Running, stop
+from orchestrator.containers.launch import Running, remove, stop
 from orchestrator.containers.pods import Site, start_holder, start_server, start_worker
 from orchestrator.errors import EnvironmentMissing, LabError
 from orchestrator.load.master import Master
@@ -49,6 +49,8 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
     profile = lab.profiles[lab.arena.profile]
     addresses = arena_addresses(lab.variants[name] for name in lab.arena.variants)
     holder = start_holder(site, _HOLDER, profile)
+    exporter = Exporter(control.exporter_url)
+    _remove_strangers(site, exporter, set(addresses))
     settings = swarm_settings(lab.scenarios.values(), addresses, once=False)
     backlog = profile.sysctls.get("net.core.somaxconn", "4096")
 
@@ -63,7 +65,6 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
         worker = pool.submit(start_worker, site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)
         servers = dict(zip(addresses, pool.map(serve, addresses.values()), strict=True))
         inside = worker.result()
-        exporter = Exporter(control.exporter_url)
         for name, server in servers.items():
             labels = {"run_id": "arena", "scenario": "arena", "variant": name}
             exporter.register(f"arena-{name}", labels, [(server.id, server.pid)], shared_namespace=True)
@@ -71,6 +72,15 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
     master = Master(control.master_url)
     master.wait_workers(_HOLDER, 1, _WORKERS_S)
     return states
+
+
+def _remove_strangers(site: Site, exporter: Exporter, variants: set[str]) -> None:
+    """Remove the servers of variants that lab.yaml no longer names."""
+    for container in _members(site.client, site.lab):
+        name = str(container.name).removeprefix(site.container_name(f"{_HOLDER}-"))
+        if container.labels.get(ROLE) == "server" and name not in variants:
+            remove(site.client, str(container.id))
+            exporter.forget(f"arena-{name}")
 
 
 def _state(lab: Lab, site: Site, inside: Running, variant: Variant, host: str) -> VariantState:

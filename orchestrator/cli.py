@@ -7,6 +7,7 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 fine, 1 faile
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -20,7 +21,6 @@ import requests
 from docker.errors import DockerException
 
 from orchestrator.config.load import load_lab
-from orchestrator.containers.engine import find_engine
 from orchestrator.down import collect, take_down
 from orchestrator.errors import BadInput, LabError
 from orchestrator.light import first_light
@@ -31,11 +31,11 @@ from orchestrator.report.progress import Progress
 from orchestrator.report.sidebyside import side_by_side
 from orchestrator.report.text import (
     first_light_table,
+    lab_table,
     open_console,
     pages_table,
     plan_table,
     timing_line,
-    variants_table,
 )
 from orchestrator.results.codec import encode
 from orchestrator.results.store import open_store
@@ -119,9 +119,7 @@ def up(ctx: Context, no_load: bool) -> None:
     began_s = time.monotonic()
     read = ctx.lab()
     standing = bring_up(read, ctx.progress, ctx.say)
-    ctx.out.print(pages_table(standing.pages))
-    ctx.out.print()
-    ctx.out.print(variants_table(standing.variants))
+    ctx.out.print(lab_table(standing.pages, standing.variants))
     ctx.say(f"the lab was up after {time.monotonic() - began_s:.1f} s")
     if not no_load:
         light = first_light(read, standing, ctx.progress)
@@ -225,6 +223,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run the command line and end with a documented exit code; no traceback reaches the terminal."""
     signal.signal(signal.SIGTERM, _interrupt)
+    # The lab's own pages are on loopback, whatever proxy the outside world needs.
+    os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
     try:
         lab.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -238,8 +238,8 @@ def main() -> NoReturn:
         raise SystemExit(_complain(str(error), error.exit_code)) from None
     except (DockerException, requests.RequestException) as error:
         brief = str(error).splitlines()[0][:300]
-        gone = "" if find_engine() else " No engine answers any more: lab up starts one."
-        raise SystemExit(_complain(f"the Docker engine failed in the middle: {brief}.{gone}", 3)) from None
+        text = f"the Docker engine failed in the middle: {brief}. Try: docker info, then lab up"
+        raise SystemExit(_complain(text, 3)) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback goes to a file

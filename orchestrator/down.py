@@ -6,12 +6,14 @@ nothing to remove.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from orchestrator.arena import wake
 from orchestrator.containers.clear import clear_abandoned, clear_all, clear_images
 from orchestrator.containers.engine import find_engine, started_engine, stop_engine
 from orchestrator.containers.labels import lab_id
+from orchestrator.errors import EnvironmentMissing
 from orchestrator.run import only_one
 from orchestrator.up import state_folder
 
@@ -39,8 +41,8 @@ def collect(root: Path, images: bool) -> list[str]:
     if client is None:
         return ["no Docker engine is running, so nothing was left behind"]
     cleared = clear_abandoned(client, lab_id(root))
-    if cleared.containers:
-        wake(client, lab_id(root))
+    with contextlib.suppress(EnvironmentMissing), only_one(state_folder(root), "gc"):
+        wake(client, lab_id(root))  # a run killed between two trials left the arena paused; a live one wants it so
     if images:
         cleared.images = clear_images(client)
     return [cleared.sentence()]

@@ -16,7 +16,8 @@ from orchestrator.containers.labels import STANDING, current_owner, lab_id
 from orchestrator.model import Lab
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import PageRow, VariantRow
-from orchestrator.up import Ground, bring_up_control, make_site, prepare, wait_scraped
+from orchestrator.run import only_one
+from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder, wait_scraped
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ def build(lab: Lab, progress: Progress, say: Say) -> Ground:
 
 def bring_up(lab: Lab, progress: Progress, say: Say) -> Standing:
     """Bring up control plane and arena, wait until everything answers, and return where it is."""
+    with only_one(state_folder(lab.root), "up"):
+        return _bring_up(lab, progress, say)
+
+
+def _bring_up(lab: Lab, progress: Progress, say: Say) -> Standing:
     owner = current_owner(STANDING)
     ground = prepare(lab, lab.arena.profile, current_owner("limits"), progress, say)
     cleared = clear_abandoned(ground.client, ground.lab_id)

@@ -27,13 +27,13 @@ __all__ = [
     "ScenarioTable",
     "VariantRow",
     "first_light_table",
+    "lab_table",
     "loaded_s",
     "open_console",
     "pages_table",
     "plan_table",
     "side_by_side",
     "timing_line",
-    "variants_table",
 ]
 
 # Rich takes 80 columns for a pipe or a file; the side-by-side table needs more, and a file has no edge.
@@ -93,13 +93,15 @@ def pages_table(rows: Sequence[PageRow]) -> Table:
     return table
 
 
-def variants_table(rows: Sequence[VariantRow]) -> Table:
-    """Each variant, how it serves, what it speaks, where, and its state."""
-    table = _table("Variants", "variant", "language", "technique", "speaks", "address", "state", wrap={"technique"})
-    for row in rows:
-        variant = row.variant
-        cells = (variant.name, variant.language, variant.technique, variant.speaks, row.address or figures.UNKNOWN)
-        table.add_row(*map(Text, cells), _state(row.state))
+def lab_table(pages: Sequence[PageRow], variants: Sequence[VariantRow]) -> Table:
+    """The lab as it stands: each page and each variant, what it is for or how it serves, where, and its state."""
+    table = _table("The lab", "what", "about", "address", "state", wrap={"about"})
+    for page in pages:
+        name, _, about = page.page.partition(": ")
+        table.add_row(Text(name), Text(about), Text(page.address), _state(page.state))
+    for row in variants:
+        about = f"{row.variant.language}, {row.variant.speaks}: {row.variant.technique}"
+        table.add_row(Text(row.variant.name), Text(about), Text(row.address or figures.UNKNOWN), _state(row.state))
     return table
 
 

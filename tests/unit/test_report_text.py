@@ -27,12 +27,12 @@ from orchestrator.report.text import (
     PageRow,
     VariantRow,
     first_light_table,
+    lab_table,
     open_console,
     pages_table,
     plan_table,
     side_by_side,
     timing_line,
-    variants_table,
 )
 from orchestrator.verdicts.validity import CLOSED_LOOP, GENERATOR_LIMITED
 
@@ -221,11 +221,13 @@ def test_timing_line_names_load_and_overhead() -> None:
 def test_pages_and_variants_are_listed_with_their_state() -> None:
     """Page, address and state; name, language, technique, protocol, address and state."""
     page = lines(pages_table([PageRow("Locust", "http://127.0.0.1:8089", "up")]))
-    variant = lines(variants_table([VariantRow(C_EPOLL, "127.1.0.1:8080", "ready"), VariantRow(C_EPOLL, "", "[red]")]))
+    rows = [VariantRow(C_EPOLL, "127.1.0.1:8080", "ready"), VariantRow(C_EPOLL, "", "[red]")]
+    whole = lines(lab_table([PageRow("Locust: start a swarm", "http://127.0.0.1:8089", "up")], rows))
 
     assert ["Pages", "page    address                state", "Locust  http://127.0.0.1:8089  up"] == page
-    assert "c-epoll C one epoll loop http 127.1.0.1:8080 ready" == squeezed(variant[2])
-    assert "c-epoll C one epoll loop http - [red]" == squeezed(variant[3])
+    assert "Locust start a swarm http://127.0.0.1:8089 up" == squeezed(whole[2])
+    assert "c-epoll C, http: one epoll loop 127.1.0.1:8080 ready" == squeezed(whole[3])
+    assert "c-epoll C, http: one epoll loop - [red]" == squeezed(whole[4])
 
 
 def test_plan_shows_order_load_and_what_is_left_out() -> None:
