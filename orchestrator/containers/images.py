@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
+import requests
 from docker.errors import APIError, ImageNotFound
 
 from orchestrator.containers.engine import Say, apt_install
@@ -56,7 +57,7 @@ def ensure_base(client: docker.DockerClient, say: Say) -> str:
         repository, tag = _PULLED.split(":")
         image = client.images.pull(repository, tag)
         image.tag(*BASE.split(":"))
-    except APIError:
+    except (APIError, requests.RequestException):
         say(f"no registry answers: making {BASE} from Debian's mirror with mmdebstrap")
         _make_base(client)
     return str(client.images.get(BASE).id)

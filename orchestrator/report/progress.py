@@ -7,6 +7,7 @@ only (remaining.py); before the first step ended there is none, and none is show
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -29,7 +30,7 @@ from orchestrator.report.remaining import Step, remaining_s
 Clock = Callable[[], float]
 
 
-class Stage:
+class Stage(ABC):
     """The steps of one stage, told by one thread: `begin` and `end` each, or `complete` where they run side by side."""
 
     def __init__(self, title: str, steps: Sequence[Step], clock: Clock) -> None:
@@ -64,9 +65,6 @@ class Stage:
         self._took_s.append(took_s)
         self._show_end(step, took_s, "")
 
-    def detail(self, text: str) -> None:
-        """What is happening within the step, such as the last line of a build's log. Shown on terminals only."""
-
     def remaining_s(self) -> float | None:
         """Seconds until the stage is over, or None while nothing is measured."""
         current_s = 0.0 if self._began_s is None else self._clock() - self._began_s
@@ -76,11 +74,13 @@ class Stage:
     def ended(self) -> int:
         return len(self._took_s)
 
+    @abstractmethod
     def _show_begin(self, step: Step) -> None:
-        raise NotImplementedError
+        """Show that a step begins."""
 
+    @abstractmethod
     def _show_end(self, step: Step, took_s: float, note: str) -> None:
-        raise NotImplementedError
+        """Show that a step is over."""
 
 
 class Progress:
@@ -139,11 +139,6 @@ class _LiveStage(Stage):
     def attach(self, display: RichProgress) -> None:
         self._display = display
         self._task = display.add_task(self.title, total=len(self.steps))
-
-    def detail(self, text: str) -> None:
-        if self._began_s is not None:
-            shown = " ".join(text.split())
-            self._describe(f"{self.title}: {self.steps[self.ended].name}: {figures.shortened(shown, 40)}")
 
     def _show_begin(self, step: Step) -> None:
         self._describe(f"{self.title}: {step.name}")

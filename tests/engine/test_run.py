@@ -81,10 +81,10 @@ def test_full_variants_answer_every_request_rightly(document: dict[str, Any]) ->
 
 
 def test_a_hold_lasts_as_long_as_its_delay(document: dict[str, Any]) -> None:
-    """The instrument's own calibration: a 3 s hold shows 3 s at the median, never less."""
+    """The instrument's own calibration: no answer of a 3 s hold is timed at less."""
     for name in (*FULL, "seed-go"):
         metrics = trial(document, name, "hold-short")["metrics"]
-        assert 3.0 <= metrics["p50_s"] < 4.5, name
+        assert 3.0 <= metrics["p50_s"] <= metrics["p99_s"] <= metrics["p999_s"], name
 
 
 def test_seed_c_shows_its_defects_as_counted_errors(document: dict[str, Any]) -> None:

@@ -47,7 +47,6 @@ def test_plain_stream_gets_one_line_per_event() -> None:
     with Progress(Console(file=file, width=20), clock).stage("trial", STEPS) as stage:
         for took_s, note in ((12.0, ""), (13.0, "void: [no] worker"), (25.5, "")):
             stage.begin()
-            stage.detail("not shown")
             clock.now_s += took_s
             stage.end(note)
 
@@ -61,13 +60,22 @@ def test_plain_stream_gets_one_line_per_event() -> None:
     ] == file.getvalue().splitlines()
 
 
+def test_steps_side_by_side_come_to_an_end_in_any_order() -> None:
+    """Each under its own name, with the time it took itself."""
+    file = StringIO()
+    with Progress(Console(file=file, width=80)).stage("building images", STEPS) as stage:
+        stage.complete("c", 2.0)
+        stage.complete("a", 3.5)
+
+    assert ["building images 1/3: c took 2.0 s", "building images 2/3: a took 3.5 s"] == file.getvalue().splitlines()
+
+
 def test_terminal_gets_a_live_line_that_counts_to_the_end() -> None:
     """All steps counted, the outcome in words kept above the bar, brackets not read as markup."""
     file, clock = StringIO(), HandClock()
     console = Console(file=file, width=100, force_terminal=True, color_system=None)
     with Progress(console, clock).stage("building images", (Step("base [x]"), Step("go"))) as stage:
         stage.begin()
-        stage.detail("Step 1/9 [x]\n  FROM debian")
         clock.now_s += 3.0
         stage.end("retried [once]")
         stage.begin()
