@@ -1,0 +1,129 @@
+"""A running container is told from a wanted one, and a refusal of the engine becomes a line with a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from docker.errors import APIError
+
+from orchestrator.containers.launch import Spec, _refusal
+from orchestrator.errors import LimitRefused, NotReady
+
+SPEC = Spec(
+    role="server",
+    name="netpoll-lab-ab12-server",
+    image="netpoll-lab/c-epoll:cd34",
+    command=("serve", "-v"),
+    environment={"LAB_PORT": "8080", "LAB_HOST": "127.0.0.1"},
+    network="control",
+    sysctls={"net.core.somaxconn": "4096"},
+    nofile=1_048_576,
+    cpus="1",
+    ports={9100: 19100},
+    tmpfs={"/tmp": "size=1m"},
+    volumes={"data": "/data:rw"},
+)
+
+# Field -> another value of it.
+CHANGES: Mapping[str, Any] = {
+    "role": "worker",
+    "name": "netpoll-lab-ab12-other",
+    "image": "netpoll-lab/c-epoll:cd35",
+    "command": ("serve",),
+    "environment": {"LAB_PORT": "8081", "LAB_HOST": "127.0.0.1"},
+    "network": None,
+    "join": "ab" * 32,
+    "sysctls": {},
+    "nofile": 1024,
+    "cpus": "0-1",
+    "ports": {9100: 19101},
+    "tmpfs": {},
+    "volumes": {"data": "/data:ro"},
+    "user": "0:0",
+    "capabilities": ("NET_ADMIN",),
+    "host_pids": True,
+    "health_check": True,
+    "alias": "master",
+}
+
+
+def refusal(explanation: str) -> LimitRefused | NotReady:
+    """Return what becomes of an engine's words."""
+    return _refusal(SPEC, APIError("500 Server Error", explanation=explanation))
+
+
+def test_every_field_of_a_spec_is_changed_below() -> None:
+    """A field added later must be part of the digest too."""
+    assert [field.name for field in fields(Spec)] == list(CHANGES)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_field_changes_the_digest(name: str) -> None:
+    """A container left running from before the change is replaced."""
+    assert SPEC.digest() != replace(SPEC, **{name: CHANGES[name]}).digest()
+
+
+def test_the_same_spec_has_the_same_digest() -> None:
+    """In every process and whatever order a mapping was written in: what runs as wanted is left alone."""
+    turned = replace(SPEC, environment={"LAB_HOST": "127.0.0.1", "LAB_PORT": "8080"})
+
+    assert SPEC.digest() == turned.digest()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "failed to create task for container: OCI runtime create failed: error setting rlimit type 7: "
+        "operation not permitted: unknown",
+        'OCI runtime create failed: write sysctl key net.core.somaxcon: open /proc/sys/net/core/somaxcon: no such file',
+        "Requested CPUs are not available - requested 9, available: 0-1",
+        "failed to write 9 to cpuset.cpus: invalid argument",
+    ],
+)
+def test_a_refused_limit_says_what_was_wanted_and_what_to_write(said: str) -> None:
+    """rlimit, sysctl and CPUs: each is a limit of lab.yaml's."""
+    error = refusal(said)
+
+    assert (
+        LimitRefused,
+        "netpoll-lab-ab12-server: the engine refused a limit (nofile 1048576, CPUs 1, sysctls "
+        f"{{'net.core.somaxconn': '4096'}}): {said}. Lower it in lab.yaml's profile, or set best_effort: true",
+    ) == (type(error), str(error))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "driver failed programming external connectivity on endpoint m: Bind for 127.0.0.1:8089 failed: port is "
+        "already allocated",
+        "failed to bind host port for 127.0.0.1:8089: listen tcp4 127.0.0.1:8089: bind: address already in use",
+    ],
+)
+def test_a_taken_port_names_the_remedy(said: str) -> None:
+    """Whether another container has it or another program."""
+    error = refusal(said)
+
+    assert (
+        NotReady,
+        f"netpoll-lab-ab12-server: the engine could not start netpoll-lab/c-epoll:cd34: {said}. "
+        "Another program has the port: stop it, or choose another under observability in lab.yaml",
+    ) == (type(error), str(error))
+
+
+def test_any_other_refusal_is_one_line_with_the_engines_last_words() -> None:
+    """Of several lines the last says why; a name that is taken is cleared up by `lab gc`."""
+    error = refusal("create failed:\nthe name is already in use by container 12ab")
+
+    assert (
+        NotReady,
+        "netpoll-lab-ab12-server: the engine could not start netpoll-lab/c-epoll:cd34: "
+        "the name is already in use by container 12ab. Try: lab gc",
+    ) == (type(error), str(error))
+
+
+def test_an_engine_without_an_explanation_is_quoted_all_the_same() -> None:
+    """The status line is better than nothing."""
+    assert ": 500 Server Error. Try: lab gc" == str(_refusal(SPEC, APIError("500 Server Error")))[-31:]
