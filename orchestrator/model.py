@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["closed", "hold"]
+Kind = Literal["closed", "open", "hold", "ramp", "storm"]
+Users = Literal["locust", "engine"]
 Protocol = Literal["http", "raw"]
 Processes = Literal["one", "reuseport"]
 
@@ -48,22 +49,45 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Ramp:
+    """Steps upwards until something binds: errors, latency or the generator."""
+
+    of: Literal["connections", "rate"]  # closed loops added, or arrivals per second
+    first: float  # the first step's number
+    last: float  # the highest step tried
+    factor: float  # from step to step, above 1
+    step_s: float  # how long each step is measured
+    settle_s: float  # between a step's beginning and its window
+    most_errors_ratio: float  # errors of all answers in a step; above: the errors bind
+    most_p99_s: float  # above: latency binds
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """The load to offer; identical for every variant.
 
-    closed: `users` clients, each waiting for its reply before it asks again.
-    hold: `connections` clients, each opening one connection, asking once, answered after `delay_s`.
+    closed: `connections` clients, each waiting for its reply before it asks again; with `delay_s` each is answered late.
+    open: arrivals follow a clock, `rate_per_s` over the whole swarm, on a pool of at most `connections`.
+    hold: `connections` clients, each opening one connection, asking once, answered after `delay_s` or on release.
+    ramp: `ramp` says what rises; closed loops or arrivals, step by step.
+    storm: every `every_s` a burst of `connections` connects at once, one exchange each.
     """
 
     name: str
     summary: str
     kind: Kind
-    path: str  # closed: what is asked for; hold: always "/delay"
-    connections: int  # closed: users, one connection each; hold: connections open at once
-    delay_s: float  # hold: how long the server keeps each connection; closed: 0.0
-    warmup_s: float  # closed: load sent, never recorded; hold: 0.0
-    measure_s: float  # closed: the window; hold: 0.0 (its window ends with the last answer)
+    path: str  # what is asked for; hold: "/delay", or "/hold" where it is answered on release
+    connections: int  # closed: users, one connection each; hold: open at once; open: the pool; storm: one burst
+    delay_s: float  # how long the server keeps each answer back, 0.0 for none
+    warmup_s: float  # load sent, never recorded; hold: 0.0
+    measure_s: float  # the window; hold: 0.0 (its window ends with the last answer); ramp: 0.0 (each step has its own)
     timeout_s: float  # how long a client waits for one answer beyond delay_s
+    users: Literal["locust", "engine", "auto"] = "auto"  # who loads; auto: the engine wherever it can
+    rate_per_s: float = 0.0  # open
+    arrivals: Literal["constant", "poisson"] = "constant"  # open, and a ramp of the rate
+    answer: Literal["delay", "release"] = "delay"  # hold: what ends it
+    every_s: float = 0.0  # storm
+    ramp: Ramp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +136,18 @@ class Lab:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """One constraint on the number of connections open at once, as predicted before the trial."""
+
+    name: str  # "server descriptors", "source ports", "kernel memory", ...
+    most: float | None  # connections it allows; None: none in sight
+    formula: str  # with the numbers in it
+    fix: str  # what would raise it
+    whose: Literal["container", "host", "variant", "lab"]  # where that is done
+    calibrated: bool = True  # False: a constant from the reference, not measured on this host
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSpec:
     """One planned trial: variant x scenario x repetition."""
 
@@ -124,6 +160,9 @@ class TrialSpec:
     server_processes: int
     workers: int
     why_processes: str  # the limit that asked for this many, in words
+    users: Users = "locust"  # who loads, decided
+    reverted: str = ""  # ablation: the setting that this trial takes back, as in "net.core.somaxconn=128"
+    bounds: tuple[Bound, ...] = ()  # what limits the connections, the binding one first
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +216,28 @@ class Metrics:
     memory_bytes_per_connection: float | None = None
     cpu_s_per_10k_requests: float | None = None
     context_switches_per_request: float | None = None  # voluntary
+    established_s: float | None = None  # from the first connect until the last connection was open
+    planned: int | None = None  # open, storm: arrivals whose time lay in the window
+    sent: int | None = None  # of those
+    late: int | None = None  # sent more than 1 ms after the plan
+    dropped: int | None = None  # never sent
+    lag_p99_s: float | None = None  # from plan to send
+    breaking_point: float | None = None  # ramp: the last step that held
+    generator_memory_bytes: float | None = None  # all workers together
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a ramp."""
+
+    offered: float  # connections or arrivals per second
+    answered_per_s: float
+    p50_s: float | None
+    p99_s: float | None
+    errors_ratio: float
+    established: int
+    generator_cpu_ratio: float  # the busiest worker's engine thread, or the worker where there is none
+    binds: str  # "", "errors", "latency", "generator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +254,9 @@ class TrialResult:
     started_at: str  # UTC, ISO 8601; a label, never used for durations
     loaded_s: float  # seconds under load, warm-up included
     overhead_s: float  # seconds not under load: set-up, verification, taking down
+    steps: tuple[Step, ...] = ()  # ramp
+    bound_by: str = ""  # ramp: what bound, in words
+    counters: Mapping[str, float] = field(default_factory=dict)  # the kernel's own that grew: ListenOverflows, ...
 
 
 @dataclass(frozen=True, slots=True)
