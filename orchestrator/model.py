@@ -66,7 +66,7 @@ class Ramp:
 class Scenario:
     """The load to offer; identical for every variant.
 
-    closed: `connections` clients, each waiting for its reply before it asks again; with `delay_s` each is answered late.
+    closed: `connections` clients, each waiting for its reply before it asks again; `delay_s` makes each late.
     open: arrivals follow a clock, `rate_per_s` over the whole swarm, on a pool of at most `connections`.
     hold: `connections` clients, each opening one connection, asking once, answered after `delay_s` or on release.
     ramp: `ramp` says what rises; closed loops or arrivals, step by step.

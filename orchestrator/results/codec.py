@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
-from orchestrator.model import LeftOut, Metrics, Plan, ReadBack, TrialResult, TrialSpec
+from orchestrator.model import Bound, LeftOut, Metrics, Plan, ReadBack, Step, TrialResult, TrialSpec
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
@@ -42,7 +42,7 @@ def encode(value: object) -> object:
 
 def load_plan(text: str) -> Plan:
     """Return the plan that `dump` wrote. Raises Undecodable."""
-    return _build(Plan, _parse(text), {"trials": _each(TrialSpec), "left_out": _each(LeftOut)})
+    return _build(Plan, _parse(text), {"trials": lambda items: tuple(map(_spec, items)), "left_out": _each(LeftOut)})
 
 
 def load_trial(text: str) -> TrialResult:
@@ -51,12 +51,14 @@ def load_trial(text: str) -> TrialResult:
         TrialResult,
         _parse(text),
         {
-            "spec": lambda obj: _build(TrialSpec, obj, {}),
+            "spec": _spec,
             "metrics": lambda obj: _build(Metrics, obj, {"errors": dict}),
             "missing": dict,
             "histogram_us": lambda obj: {int(us): int(n) for us, n in obj.items()},
             "read_backs": _each(ReadBack),
             "notes": tuple,
+            "steps": _each(Step),
+            "counters": dict,
         },
     )
 
@@ -67,6 +69,10 @@ def load_mapping(text: str) -> dict[str, object]:
     if not isinstance(obj, dict):
         raise Undecodable(f"expected an object, found {type(obj).__name__}")
     return obj
+
+
+def _spec(obj: Any) -> TrialSpec:
+    return _build(TrialSpec, obj, {"bounds": _each(Bound)})
 
 
 def _each(cls: type[T]) -> Convert:

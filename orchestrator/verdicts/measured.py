@@ -16,6 +16,12 @@ Values = Mapping[str, float]
 _ONE_EACH = "hold: each connection asks once, so the delay sets the rate"
 _ONLY_HOLD = "closed: too few connections to tell memory per connection from noise; hold scenarios measure it"
 
+_PLANNING = ("planned", "sent", "late", "dropped", "lag_p99_s")
+_NO_PLAN = "only open and storm scenarios plan arrivals"
+_NO_RAMP = "only a ramp has a breaking point"
+_NOT_TIMED = "the swarm did not say when its connections were open"
+_NOT_WEIGHED = "the swarm did not say how much memory its workers take"
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -66,11 +72,22 @@ def measure(counted: Counted) -> tuple[Metrics, dict[str, str]]:
         if reason:
             missing["memory_bytes_per_connection"] = reason
     _costs(counted, answered, too_few, values, missing)
+    missing.update(_inapplicable(scenario))
     metrics = Metrics(errors=dict(counted.errors), **values)  # type: ignore[arg-type]  # built by name
     for field in fields(Metrics):
         if getattr(metrics, field.name) is None:
             missing.setdefault(field.name, "not recorded")
     return metrics, {k: v for k, v in missing.items() if getattr(metrics, k) is None}
+
+
+def _inapplicable(scenario: Scenario) -> dict[str, str]:
+    """Return the reasons of figures that the scenario's kind does not have, or that nobody reported."""
+    reasons = {"established_s": _NOT_TIMED, "generator_memory_bytes": _NOT_WEIGHED}
+    if scenario.kind not in ("open", "storm"):
+        reasons.update(dict.fromkeys(_PLANNING, _NO_PLAN))
+    if scenario.kind != "ramp":
+        reasons["breaking_point"] = _NO_RAMP
+    return reasons
 
 
 def _too_few(answered: int, wrong: int) -> str | None:

@@ -75,7 +75,8 @@ def summarise(variant: str, scenario: str, kind: Kind, planned: int, trials: Seq
     failed connections: summed. Threads: the highest peak. Memory: the mean. Requested and held: those of the trial
     that held least, because a variant holds up no better than at its worst. Memory per connection: weighted by
     connections held; CPU and switches: weighted by right answers, so that each equals total cost / total work. A
-    trial whose weight is unknown or 0 makes that mean an unweighted one.
+    trial whose weight is unknown or 0 makes that mean an unweighted one. Arrivals planned, sent, late and dropped:
+    summed. Time to establish, lag, the generator's memory: the largest. Breaking point: the lowest.
     """
     valid = [trial for trial in trials if trial.void is None]
     void_reasons = tuple(f"trial {trial.spec.block + 1}: {trial.void}" for trial in trials if trial.void is not None)
@@ -136,6 +137,14 @@ def _combine(valid: Sequence[TrialResult]) -> Metrics:
         ),
         cpu_s_per_10k_requests=_weighted_mean(valid, lambda m: m.cpu_s_per_10k_requests, _answered),
         context_switches_per_request=_weighted_mean(valid, lambda m: m.context_switches_per_request, _answered),
+        established_s=_largest([t.metrics.established_s for t in valid]),
+        planned=_total([t.metrics.planned for t in valid]),
+        sent=_total([t.metrics.sent for t in valid]),
+        late=_total([t.metrics.late for t in valid]),
+        dropped=_total([t.metrics.dropped for t in valid]),
+        lag_p99_s=_largest([t.metrics.lag_p99_s for t in valid]),
+        breaking_point=min((x for t in valid if (x := t.metrics.breaking_point) is not None), default=None),
+        generator_memory_bytes=_largest([t.metrics.generator_memory_bytes for t in valid]),
     )
 
 
@@ -157,6 +166,10 @@ def _geometric_mean(values: Sequence[float]) -> float | None:
 def _total(values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
+
+
+def _largest(values: Sequence[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _weighted_mean(

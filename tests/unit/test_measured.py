@@ -13,6 +13,17 @@ CLOSED = Scenario("plain", "", "closed", "/plain", 50, 0.0, 2.0, 4.0, 10.0)
 HOLD = Scenario("hold", "", "hold", "/delay", 100, 5.0, 0.0, 0.0, 10.0)
 BEFORE = {"cpu_s": 1.0, "context_switches_voluntary": 1000.0, "cgroup_memory_bytes": 1_000_000.0, "threads_peak": 1.0}
 AFTER = {"cpu_s": 3.0, "context_switches_voluntary": 5000.0, "cgroup_memory_bytes": 1_250_000.0, "threads_peak": 7.0}
+# What only other kinds of scenario have, and what the swarm has to report.
+NOT_OF_THIS_KIND = {
+    "planned",
+    "sent",
+    "late",
+    "dropped",
+    "lag_p99_s",
+    "breaking_point",
+    "established_s",
+    "generator_memory_bytes",
+}
 
 
 def counted(
@@ -41,7 +52,7 @@ def test_closed_figures_are_what_a_hand_computes() -> None:
     assert (7, 1_250_000.0) == (metrics.threads_peak, metrics.memory_bytes)
     assert 1.0 == metrics.cpu_s_per_10k_requests
     assert 0.2 == metrics.context_switches_per_request
-    assert ["memory_bytes_per_connection"] == list(missing)
+    assert {"memory_bytes_per_connection", *NOT_OF_THIS_KIND} == set(missing)
 
 
 def test_hold_figures_are_what_a_hand_computes() -> None:
@@ -52,7 +63,17 @@ def test_hold_figures_are_what_a_hand_computes() -> None:
     assert (100, 100, 0) == (metrics.connections_requested, metrics.connections_held, metrics.connections_failed)
     assert 40.0 == metrics.context_switches_per_request
     assert metrics.throughput_per_s is None
-    assert {"throughput_per_s"} == set(missing)
+    assert {"throughput_per_s", *NOT_OF_THIS_KIND} == set(missing)
+
+
+@pytest.mark.parametrize("scenario", [CLOSED, HOLD])
+def test_figures_of_other_kinds_say_whose_they_are(scenario: Scenario) -> None:
+    """A closed or hold trial plans no arrivals and has no breaking point: not 0, but a reason."""
+    metrics, missing = measure(counted(scenario))
+
+    assert (None, None) == (metrics.planned, metrics.breaking_point)
+    assert "only open and storm scenarios plan arrivals" == missing["planned"] == missing["lag_p99_s"]
+    assert "only a ramp has a breaking point" == missing["breaking_point"]
 
 
 def test_wrong_and_missing_answers_are_failed_connections_and_no_latency() -> None:

@@ -21,6 +21,14 @@ METRICS = {
     "memory_bytes_per_connection",
     "cpu_s_per_10k_requests",
     "context_switches_per_request",
+    "established_s",
+    "planned",
+    "sent",
+    "late",
+    "dropped",
+    "lag_p99_s",
+    "breaking_point",
+    "generator_memory_bytes",
 }
 
 

@@ -5,10 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model import LeftOut, Metrics, Plan, ReadBack, TrialResult, TrialSpec
+from orchestrator.model import Bound, LeftOut, Metrics, Plan, ReadBack, Step, TrialResult, TrialSpec
 from orchestrator.results.codec import Undecodable, dump, encode, load_mapping, load_plan, load_trial
 
-SPEC = TrialSpec(3, 1, "c-epoll", "hold-2k", "hold", "default", 2, 1, "nofile 1024 of the engine")
+BOUNDS = (
+    Bound("server descriptors", 19_936.0, "20,000 - 64", "a higher nofile", "container"),
+    Bound("backlog", None, "the engine opens no faster", "", "lab", calibrated=False),
+)
+SPEC = TrialSpec(
+    3, 1, "c-epoll", "ramp", "ramp", "default", 2, 1, "nofile 1024", "engine", "net.core.somaxconn=128", BOUNDS
+)
+STEPS = (
+    Step(50.0, 12_000.5, 0.0003, 0.009, 0.0, 50, 0.91, ""),
+    Step(75.0, 0.0, None, None, 1.0, 0, 0.2, "errors"),
+)
 TRIAL = TrialResult(
     spec=SPEC,
     void="only 1 of 2 workers",
@@ -20,6 +30,9 @@ TRIAL = TrialResult(
     started_at="2026-11-23T08:20:36Z",
     loaded_s=8.25,
     overhead_s=4.0,
+    steps=STEPS,
+    bound_by="errors",
+    counters={"ListenOverflows": 12.0},
 )
 PLAN = Plan("quick", 7, (SPEC,), (LeftOut("seed-c", "plain", "speaks raw"),))
 
@@ -45,6 +58,7 @@ def test_fields_of_a_later_lab_are_passed_over() -> None:
     """Unknown keys at every depth change nothing."""
     document = json.loads(dump(TRIAL))
     document["new"] = document["spec"]["new"] = document["metrics"]["new"] = document["read_backs"][0]["new"] = [1]
+    document["steps"][0]["new"] = document["spec"]["bounds"][1]["new"] = {}
 
     assert TRIAL == load_trial(json.dumps(document))
 
@@ -57,6 +71,17 @@ def test_metric_of_a_later_lab_is_none_in_an_older_document() -> None:
     assert load_trial(json.dumps(document)).metrics.threads_peak is None
 
 
+def test_trial_kept_by_an_earlier_lab_is_still_read() -> None:
+    """Before ramps there were no steps, no counters and no bounds."""
+    document = json.loads(dump(TRIAL))
+    del document["steps"], document["bound_by"], document["counters"]
+    del document["spec"]["users"], document["spec"]["reverted"], document["spec"]["bounds"]
+    trial = load_trial(json.dumps(document))
+
+    assert ((), "", {}) == (trial.steps, trial.bound_by, trial.counters)
+    assert ("locust", "", ()) == (trial.spec.users, trial.spec.reverted, trial.spec.bounds)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -66,6 +91,8 @@ def test_metric_of_a_later_lab_is_none_in_an_older_document() -> None:
         ('{"spec": 3}', "TrialSpec: expected an object, found int"),
         (dump(TRIAL).replace('{"312"', '{"x"'), "histogram_us"),
         (dump(TRIAL).replace('"read_backs":[', '"read_backs":7,"x":['), "read_backs"),
+        (dump(TRIAL).replace('"bounds":[', '"bounds":[3,'), "Bound: expected an object, found int"),
+        (dump(TRIAL).replace('"offered":50.0,', ""), "Step lacks 'offered'"),
     ],
 )
 def test_damaged_document_says_where(text: str, expected: str) -> None:

@@ -23,6 +23,14 @@ FULL: dict[str, Any] = {
     "memory_bytes_per_connection": 1000.0,
     "cpu_s_per_10k_requests": 1.0,
     "context_switches_per_request": 2.0,
+    "established_s": 0.5,
+    "planned": 1000,
+    "sent": 990,
+    "late": 20,
+    "dropped": 10,
+    "lag_p99_s": 0.002,
+    "breaking_point": 3000.0,
+    "generator_memory_bytes": 80_000.0,
 }
 
 
@@ -175,6 +183,26 @@ def test_held_is_that_of_the_worst_trial() -> None:
         row.metrics.connections_held,
         row.metrics.connections_failed,
     )
+
+
+def test_arrivals_add_up_and_the_worst_trial_stands_for_the_rest() -> None:
+    """Sums of arrivals; the slowest opening, the longest lag, the largest generator, the lowest breaking point."""
+    row = summarise(
+        "c-epoll",
+        "open",
+        "open",
+        2,
+        [
+            trial(0, scenario="open"),
+            trial(1, scenario="open", established_s=0.9, planned=500, sent=500, late=1, dropped=0, lag_p99_s=0.001,
+                  breaking_point=2000.0, generator_memory_bytes=70_000.0),
+        ],
+    )  # fmt: skip
+    metrics = row.metrics
+
+    assert (1500, 1490, 21, 10) == (metrics.planned, metrics.sent, metrics.late, metrics.dropped)
+    assert (0.9, 0.002) == (metrics.established_s, metrics.lag_p99_s)
+    assert (2000.0, 80_000.0) == (metrics.breaking_point, metrics.generator_memory_bytes)
 
 
 def test_one_trial_without_an_answer_makes_the_geometric_mean_zero() -> None:
