@@ -20,18 +20,23 @@ enum answer_step {
     ANSWER_MALFORMED /* not an HTTP/1.1 answer */
 };
 
-/* One answer being read. Zero it (answer_begin) before the first byte. Small: there is one per connection. */
+/* One answer being read. Zero it (answer_begin) before the first byte. Small: there is one per connection. `status`,
+ * `body_len` and `body_differs` may be read; the rest is answer.c's own. */
 struct answer {
-    uint64_t length;        /* Content-Length, or what is left of the chunk */
-    uint32_t body_len;      /* bytes of the body so far */
-    uint32_t head_len;      /* bytes of the head so far, or of the chunk-size or trailer line */
+    uint64_t length;   /* Content-Length, then what is left of it or of the chunk */
+    uint32_t told;     /* the Content-Length being read */
+    uint32_t body_len; /* bytes of the body so far, of all chunks */
+    uint32_t head_len; /* bytes of the head so far, or of the chunk-size line, or of the trailers */
     uint16_t status;
-    uint8_t state;
-    uint8_t framing;        /* how the body ends */
-    uint8_t line_len;       /* of what is kept in `line` */
-    bool is_http_1_0, says_close, says_keep_alive, has_length, has_coding, is_chunked;
-    bool body_differs;      /* from `expected`, as far as it was compared */
-    char line[40];          /* the part of a line that had to be kept, because it was cut */
+    uint8_t state, field, element; /* where in the answer, in which field of a head, where in an element of its list */
+    uint8_t seen;                  /* bytes of the status line, up to the code */
+    uint8_t word_len;              /* of what is kept in `word` */
+    bool has_begun, is_http_1_0, says_close, says_keep_alive;
+    bool names_length, has_length; /* a Content-Length field came; a number in one */
+    bool has_coding, was_chunked, is_chunked; /* Transfer-Encoding: it came; chunked was in it; chunked is its last */
+    bool has_no_body, ends_by_close, in_trailers;
+    bool body_differs; /* from `expected`, as far as both reach */
+    char word[20];     /* a name or a word of a list, because it may be cut; longer ones are none that we know */
 };
 
 void answer_begin(struct answer *a);
