@@ -33,10 +33,10 @@ class Loose:
     def __init__(self, library: Path):
         self.ffi = cffi.FFI()
         self.ffi.cdef(re.sub(r"^#.*$", "", (ENGINE / "engine.h").read_text(), flags=re.MULTILINE))
-        self.lib: Any = self.ffi.dlopen(str(library))
-        made = self.ffi.new("struct engine **")
-        assert 0 == self.lib.engine_start(made)
-        self.engine = made[0]
+        lib: Any = self.ffi.dlopen(str(library))
+        made: Any = self.ffi.new("struct engine **")
+        assert 0 == lib.engine_start(made)
+        self.lib, self.engine = lib, made[0]
         self._kept: list[Any] = []
 
     def row(self, *, by_start: bool = False) -> int:
@@ -49,7 +49,7 @@ class Loose:
             "request": b"GET /plain HTTP/1.1\r\nHost: x\r\n\r\n", "body": BODY, "patience_ns": 10**10, "once": 0,
             "sources": b"127.64.0.1 127.64.0.2", "first_ns": time.monotonic_ns() + 10**7, "every_ns": 10**9, "seed": 1,
         } | changes  # fmt: skip
-        struct_ = self.ffi.new("struct engine_group *")
+        struct_: Any = self.ffi.new("struct engine_group *")
         for key in ("request", "body", "sources"):
             buffer = self.ffi.new("char[]", told[key])
             self._kept.append(buffer)
