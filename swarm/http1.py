@@ -1,16 +1,24 @@
 """Turn bytes into HTTP/1.1 answers, in whatever pieces they arrive.
 
 Pure: no sockets, no clock. One `AnswerReader` reads one answer; what follows it on the connection is kept in `rest`.
-Source: RFC 9112, sections 4 (status line), 6.3 (body length) and 7.1 (chunked).
+Source: RFC 9112, sections 4 (status line), 5 (fields), 6.3 (body length) and 7.1 (chunked). As strict as the engine's
+parser, swarm/engine/answer.c, which says what was decided where the RFC leaves a choice (tests/swarm/test_answer.py).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MOST_HEAD_BYTES = 64 * 1024  # RFC 9112 leaves the limit open; far above what any variant sends
 MOST_BODY_BYTES = 16 * 1024 * 1024
-NO_BODY = (204, 304)  # RFC 9112, 6.3: these never carry one
+NO_BODY = (101, 204, 304)  # RFC 9112, 6.3: these never carry one
+BLANKS = b" \t"
+NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# One transfer coding and the comma after it; in the parameters' quotes a comma is no end (RFC 9110, 5.6.6).
+CODING = re.compile(r"""[ \t]*(?:([^,; \t][^,;]*)(;(?:[^",]|"(?:[^"\\]|\\.)*")*)?)?,""", re.DOTALL)
+CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:[ \t]*;.*)?", re.DOTALL)
 
 
 class Malformed(ValueError):
@@ -95,24 +103,23 @@ class AnswerReader:
         return Answer(status, headers, bytes(self._body), keeps_alive)
 
     def _take_head(self) -> bool:
-        buffer = self._buffer
-        end = buffer.find(b"\r\n\r\n")
-        if end < 0:
-            if len(buffer) > MOST_HEAD_BYTES:
-                raise Malformed(f"a head above {MOST_HEAD_BYTES} bytes")
-            if not b"HTTP/1.".startswith(buffer[:7]):
-                raise Malformed(f"expected a status line, saw {bytes(buffer[:20])!r}")
+        head = self._take_to(b"\r\n\r\n", "a head")
+        if head is None:
+            if not b"HTTP/1.".startswith(self._buffer[:7]):
+                raise Malformed(f"expected a status line, saw {bytes(self._buffer[:20])!r}")
             return False
-        lines = bytes(buffer[:end]).split(b"\r\n")
-        del buffer[: end + 4]
+        lines = _lines(head)
         minor, status = _status_line(lines[0])
+        fields = _fields(lines[1:])
         if 100 <= status < 200 and status != 101:
             return True
-        headers = _headers(lines[1:])
-        self._state, self._length = _framing(status, headers)
-        tokens = [token.strip().lower() for token in headers.get("connection", "").split(",")]
-        keeps_alive = "close" not in tokens and (minor == 1 or "keep-alive" in tokens) and self._state != "until close"
-        self._head = (status, headers, keeps_alive)
+        self._state, self._length = _framing(status, minor, fields)
+        headers: dict[str, str] = {}
+        for name, value in fields:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        tokens = [token.strip(" \t").lower() for token in headers.get("connection", "").split(",")]
+        keeps_alive = "close" not in tokens and (minor == 1 or "keep-alive" in tokens)
+        self._head = (status, headers, keeps_alive and self._state != "until close" and status != 101)
         return True
 
     def _take_chunk(self) -> bool | None:
@@ -126,24 +133,46 @@ class AnswerReader:
             self._body += buffer[: self._left]
             del buffer[: self._left + 2]
             self._state = "chunk size"
-            if len(self._body) > MOST_BODY_BYTES:
-                raise Malformed(f"a body above {MOST_BODY_BYTES} bytes")
             return False
-        end = buffer.find(b"\r\n")
-        if end < 0:
-            if len(buffer) > MOST_HEAD_BYTES:
-                raise Malformed("a chunk-size or trailer line without end")
-            return None
-        line = bytes(buffer[:end])
-        del buffer[: end + 2]
         if self._state == "trailers":
-            return not line
-        size = line.split(b";", 1)[0].strip()
-        if not size or not all(byte in b"0123456789abcdefABCDEF" for byte in size):
+            if buffer.startswith(b"\r\n"):
+                del buffer[:2]
+                return True
+            trailers = self._take_to(b"\r\n\r\n", "trailers")
+            if trailers is None:
+                return None
+            _fields(_lines(trailers))
+            return True
+        line = self._take_to(b"\r\n", "a chunk-size line")
+        if line is None:
+            return None
+        size = CHUNK_SIZE.fullmatch(_lines(line)[0])
+        if not size:
             raise Malformed(f"expected a chunk size, saw {line[:20]!r}")
-        self._left = int(size, 16)
+        self._left = int(size[1], 16)
+        if len(self._body) + self._left > MOST_BODY_BYTES:
+            raise Malformed(f"a body above {MOST_BODY_BYTES} bytes")
         self._state = "chunk data" if self._left else "trailers"
         return False
+
+    def _take_to(self, end: bytes, what: str) -> bytes | None:
+        """Take what comes before `end`, and that too; None when it has not come. Limits count `end`."""
+        place = self._buffer.find(end, 0, MOST_HEAD_BYTES)
+        if place < 0:
+            if len(self._buffer) > MOST_HEAD_BYTES:
+                raise Malformed(f"{what} above {MOST_HEAD_BYTES} bytes")
+            return None
+        taken = bytes(self._buffer[:place])
+        del self._buffer[: place + len(end)]
+        return taken
+
+
+def _lines(text: bytes) -> list[bytes]:
+    """Return the lines between CRLFs; a CR, LF or NUL inside of one is refused (RFC 9112, 2.2; RFC 9110, 5.5)."""
+    lines = text.split(b"\r\n")
+    if b"\0" in text or text.count(b"\r") != len(lines) - 1 or text.count(b"\n") != len(lines) - 1:
+        raise Malformed("a bare CR, LF or NUL in a line")
+    return lines
 
 
 def _status_line(line: bytes) -> tuple[int, int]:
@@ -158,34 +187,69 @@ def _status_line(line: bytes) -> tuple[int, int]:
     return (1 if version == b"HTTP/1.1" else 0), int(code)
 
 
-def _headers(lines: list[bytes]) -> dict[str, str]:
-    headers: dict[str, str] = {}
+def _fields(lines: Iterable[bytes]) -> list[tuple[str, str]]:
+    """Return (name in lower case, value) of each field, in order; folded lines joined by a blank (RFC 9112, 5.2)."""
+    fields: list[tuple[str, str]] = []
     for line in lines:
         name, colon, value = line.partition(b":")
-        if not colon or not name or name != name.strip():
+        text = value.strip(BLANKS).decode("latin-1")
+        if line[:1] in (b" ", b"\t") and fields:
+            last, begun = fields[-1]
+            fields[-1] = last, f"{begun} {line.strip(BLANKS).decode('latin-1')}".strip(" ")
+        elif colon and NAME.fullmatch(name):
+            fields.append((name.decode("ascii").lower(), text))
+        else:
             raise Malformed(f"expected a header line, saw {line[:40]!r}")
-        key = name.decode("latin-1").lower()
-        text = value.strip().decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return headers
+    return fields
 
 
-def _framing(status: int, headers: dict[str, str]) -> tuple[str, int]:
+def _framing(status: int, minor: int, fields: list[tuple[str, str]]) -> tuple[str, int]:
     """Return how the body ends: the reader's next state, and the length where one is told."""
     if status in NO_BODY:
         return "length", 0
-    if "transfer-encoding" in headers:
-        if "content-length" in headers:
-            raise Malformed("both Transfer-Encoding and Content-Length")
-        if headers["transfer-encoding"].lower().split(",")[-1].strip() == "chunked":
-            return "chunk size", 0
-        return "until close", 0
-    if "content-length" in headers:
-        told = {length.strip() for length in headers["content-length"].split(",")}
-        length = told.pop()
-        if told or not (length.isascii() and length.isdigit()):
-            raise Malformed(f"expected one Content-Length, saw {headers['content-length']!r}")
-        if int(length) > MOST_BODY_BYTES:
-            raise Malformed(f"a body above {MOST_BODY_BYTES} bytes")
-        return "length", int(length)
+    codings = [value for name, value in fields if name == "transfer-encoding"]
+    lengths = [value for name, value in fields if name == "content-length"]
+    if codings and (lengths or minor == 0):
+        raise Malformed("both Transfer-Encoding and Content-Length" if lengths else "Transfer-Encoding in HTTP/1.0")
+    if codings:
+        return ("chunk size" if _ends_chunked(codings) else "until close"), 0
+    if lengths:
+        return "length", _length(lengths)
     return "until close", 0
+
+
+def _length(values: list[str]) -> int:
+    """Return the one length that all elements of the list tell; empty elements count for nothing."""
+    elements = [element for value in values for part in value.split(",") if (element := part.strip(" \t"))]
+    told = {element.lstrip("0") for element in elements if element.isascii() and element.isdigit()}
+    if len(told) != 1 or not all(element.isascii() and element.isdigit() for element in elements):
+        raise Malformed(f"expected one Content-Length, saw {', '.join(values)[:40]!r}")
+    digits = told.pop() or "0"
+    # Python refuses to read numbers of thousands of digits.
+    if len(digits) > len(str(MOST_BODY_BYTES)) or int(digits) > MOST_BODY_BYTES:
+        raise Malformed(f"a body above {MOST_BODY_BYTES} bytes")
+    return int(digits)
+
+
+def _ends_chunked(values: list[str]) -> bool:
+    """Whether chunked is the last coding. Twice, or with a parameter, it is refused (RFC 9112, 7.1)."""
+    codings = [coding for value in values for coding in _codings(value)]
+    if any(has_parameters for coding, has_parameters in codings if coding == "chunked"):
+        raise Malformed("chunked has no parameters")
+    names = [coding for coding, _ in codings]
+    if names.count("chunked") > 1:
+        raise Malformed("chunked twice")
+    return names[-1:] == ["chunked"]
+
+
+def _codings(value: str) -> Iterator[tuple[str, bool]]:
+    """Yield each coding in lower case, and whether it has parameters."""
+    rest = f"{value},"
+    place = 0
+    while place < len(rest):
+        coding = CODING.match(rest, place)
+        if not coding:
+            raise Malformed(f"expected transfer codings, saw {value[:40]!r}")
+        if name := (coding[1] or "").rstrip(" \t").lower():
+            yield name, coding[2] is not None
+        place = coding.end()

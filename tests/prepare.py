@@ -1,7 +1,8 @@
-"""Make this machine able to run every test: a Docker engine, and a browser where it may be installed.
+"""Make this machine able to run every test: a C compiler, a Docker engine, and a browser where it may be installed.
 
 Run by `make test` before anything else. The engine is found or started just as `lab up` does it, so that what a killed
-engine left behind is coped with by the code under test. Without a browser the browser tests skip and say so.
+engine left behind is coped with by the code under test. Without a compiler nothing is tested: the load engine is C.
+Without a browser the browser tests skip and say so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.containers.engine import apt_install, ensure_engine
-from orchestrator.errors import LabError
+from orchestrator.errors import EnvironmentMissing, LabError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,8 +22,23 @@ def say(text: str) -> None:
     print(f"prepare: {text}", file=sys.stderr, flush=True)
 
 
+def ensure_compiler() -> None:
+    """Install gcc, its sanitizers and make where they are missing. Raises EnvironmentMissing."""
+    if shutil.which("gcc") and shutil.which("make") and Path("/usr/include/stdlib.h").exists():
+        return
+    packages = ["gcc", "libc6-dev", "make"]
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise EnvironmentMissing(
+            "the load engine and its tests need a C compiler, and none was found. "
+            f"Run: sudo apt-get install -y {' '.join(packages)}"
+        )
+    say("installing Debian's gcc and make for the load engine")
+    apt_install(packages)
+
+
 def main() -> int:
     try:
+        ensure_compiler()
         client = ensure_engine(ROOT / ".lab", say)
         say(f"Docker engine {client.version()['Version']}")
         if shutil.which("chromium") is None or shutil.which("chromedriver") is None:

@@ -121,7 +121,9 @@ bool answer_take_value_byte(struct answer *a, unsigned char c)
         a->element = IN_ELEMENT;
         return a->told <= ANSWER_BODY_MAX;
     }
-    if (a->field == TRANSFER_ENCODING && c == ';' && a->element != BEFORE_ELEMENT) {
+    if (a->field == TRANSFER_ENCODING && c == ';') {
+        if (a->element == BEFORE_ELEMENT)
+            return false; /* parameters of nothing */
         a->element = IN_PARAMETER;
         return true;
     }
