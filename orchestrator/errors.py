@@ -29,6 +29,10 @@ class NotReady(LabError):
     """Something was started and did not become ready within its deadline."""
 
 
+class Lost(LabError):
+    """Something a trial stands on, such as a worker, went in the middle of it."""
+
+
 class LimitRefused(LabError):
     """A sysctl, ulimit or CPU set did not take, and the profile does not say best-effort."""
 

@@ -24,7 +24,7 @@ from orchestrator.containers.pods import (
 )
 from orchestrator.errors import NotReady
 from orchestrator.load.master import Master
-from orchestrator.load.told import LOOPBACK, swarm_settings
+from orchestrator.load.told import LOOPBACK, answers_nonce, opening_each, swarm_settings, worker_share
 from orchestrator.model import Lab, ReadBack, TrialSpec
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.verify import READY_S, questions, verify
@@ -43,6 +43,7 @@ class Bench:
     master: Master
     exporter: Exporter
     run_id: str
+    nonce: str  # this run's servers answer with it, so that its workers know them
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,18 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
     site, lab = bench.site, bench.lab
     profile, variant, scenario = lab.profiles[spec.profile], lab.variants[spec.variant], lab.scenarios[spec.scenario]
     name = f"{bench.run_id.rsplit('-', 1)[-1]}-t{spec.index:03d}"
-    settings = swarm_settings([scenario], {variant.name: (variant, LOOPBACK)}, once=True)
     backlog = int(profile.sysctls.get("net.core.somaxconn", "4096"))
+    settings = swarm_settings(
+        [scenario],
+        {variant.name: (variant, LOOPBACK)},
+        once=True,
+        users=spec.users,
+        nonce=bench.nonce,
+        opening=opening_each(backlog, spec.workers),
+    )
     told = {"LAB_BACKLOG": str(backlog)}
+    if answers_nonce(variant):
+        told["LAB_NONCE"] = bench.nonce
     if spec.server_processes > 1:
         told["LAB_REUSEPORT"] = "1"
     made: list[Running] = []
@@ -74,12 +84,17 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
         holder = start_holder(site, name, profile)
 
         def worker(n: int) -> Running:
-            started = start_worker(site, f"{name}-worker-{n}", holder, bench.control.master_ip, settings)
+            share = worker_share(n, spec.workers)
+            started = start_worker(
+                site, f"{name}-worker-{n}", holder, bench.control.master_ip, settings, share=share
+            )
             workers.append(started)
             return started
 
         def server(n: int, delay_s: float, label: str) -> Running:
-            extra = {"LAB_DELAY_MS": str(round(delay_s * 1000))} if variant.fixed_delay else {}
+            extra = {"LAB_INSTANCE": str(n)}
+            if variant.fixed_delay:
+                extra["LAB_DELAY_MS"] = str(round(delay_s * 1000))
             started = start_server(
                 site, f"{name}-{label}-{n}", holder, variant, host=LOOPBACK, environment={**told, **extra}
             )

@@ -111,6 +111,7 @@ def carry_out(lab: Lab, ground: Ground, control: ControlPlane, plan: Plan, run_i
         master=Master(control.master_url),
         exporter=Exporter(control.exporter_url),
         run_id=run_id,
+        nonce=secrets.token_hex(16),
     )
     started_at = _now()
     arena = make_site(ground, current_owner(STANDING), keep=True)

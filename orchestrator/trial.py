@@ -7,18 +7,24 @@ the trial void with its reason; only what the whole run depends on (the engine, 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.containers.launch import ended
-from orchestrator.errors import LimitRefused, NotReady, Refused
+from orchestrator.errors import LimitRefused, Lost, NotReady, Refused
+from orchestrator.load.master import Row, Window
 from orchestrator.model import Metrics, ReadBack, TrialResult, TrialSpec
+from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer import Load, offer
 from orchestrator.pod import Bench, pod_for
+from orchestrator.units import parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
-from orchestrator.verdicts.measured import Counted, measure
+from orchestrator.verdicts.measured import Arrivals, Counted, measure
 from orchestrator.verdicts.validity import Evidence, measurement_notes, void_reason
+
+_TARGET_REFUSED = "target refused"  # how a worker's guard begins the error it counts (docs/architecture.md)
 
 
 def execute(bench: Bench, spec: TrialSpec) -> TrialResult:
@@ -35,12 +41,11 @@ def execute(bench: Bench, spec: TrialSpec) -> TrialResult:
         result = _judge(bench, spec, load, ends)
     except LimitRefused:
         raise
-    except (NotReady, Refused) as error:
+    except (NotReady, Refused, Lost) as error:
         why = f"refused: {error}" if isinstance(error, Refused) else str(error)
+        blank = "the trial was broken off" if isinstance(error, Lost) else "the trial did not get to its window"
         names = [f for f in Metrics.__dataclass_fields__ if f != "errors"]
-        result = TrialResult(
-            spec, why, Metrics(), dict.fromkeys(names, "the trial did not get to its window"), {}, (), (), "", 0.0, 0.0
-        )
+        result = TrialResult(spec, why, Metrics(), dict.fromkeys(names, blank), {}, (), (), "", 0.0, 0.0)
     overhead_s = time.monotonic() - began_s - loaded_s
     return replace(
         result, read_backs=tuple(read_backs), started_at=started_at, loaded_s=loaded_s, overhead_s=overhead_s
@@ -52,18 +57,27 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
     scenario, variant = bench.lab.scenarios[spec.scenario], bench.lab.variants[spec.variant]
     rows = [r for r in load.window.rows if r.variant == spec.variant]
     histogram = merge(r.histogram_us for r in rows)
-    errors: dict[str, int] = {}
+    errors: Counter[str] = Counter()
     for row in rows:
-        for kind, number in row.errors.items():
-            errors[kind] = errors.get(kind, 0) + number
+        errors.update(row.errors)
+    arrivals = _arrivals(rows)
     readings = (load.idle, load.first, load.held, load.last)
     idle, first, held, last = (r.values if r is not None else None for r in readings)
-    metrics, missing = measure(Counted(scenario, histogram, errors, load.established, idle, first, held, last))
+    metrics, missing = measure(
+        Counted(
+            scenario, histogram, dict(errors), load.established, idle, first, held, last,
+            arrivals=arrivals,
+            steps=load.ramp.steps if load.ramp else (),
+            breaking_point=load.ramp.breaking_point if load.ramp else None,
+            established_s=load.established_s,
+            generator_memory_bytes=load.generator_memory_bytes,
+        )
+    )  # fmt: skip
     evidence = Evidence(
         kind=scenario.kind,
         workers_expected=spec.workers,
         workers_closed=sum(load.window.workers_closed.values()),
-        requested=scenario.connections,
+        requested=metrics.connections_requested or scenario.connections,
         held=metrics.connections_held,
         failed=metrics.connections_failed,
         answered=sum(histogram.values()),
@@ -75,16 +89,63 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         p999_s=metrics.p999_s,
         mean_latency_s=mean_s(histogram) if histogram else None,
         deviates=variant.specimen,
-        generator_cpu_ratio=max(load.window.worker_cpu_ratio.values(), default=None),
+        generator_cpu_ratio=busiest(load.window),
+        load_cpus_ratio=_load_cpus_ratio(load.window, bench.site.load_cpus),
+        parties=load.parties,
+        arrivals=arrivals if scenario.kind in ("open", "storm") else None,
     )
-    void = void_reason(evidence)
-    notes = list(measurement_notes(evidence))
+    void = _refused_target(errors) or void_reason(evidence)
+    notes = [*measurement_notes(evidence), *load.notes]
     if server_ends:
         notes.append("; ".join(server_ends))
         void = void or (None if variant.specimen else server_ends[0])
+    if load.parties is not None and load.parties.unknown:
+        notes.append(f"{load.parties.sentence()}: {'; '.join(load.parties.unknown)}")
     if spec.server_processes > 1 or spec.workers > 1:
         notes.append(f"{spec.server_processes} server and {spec.workers} worker processes: {spec.why_processes}")
-    return TrialResult(spec, void, metrics, missing, histogram, (), tuple(notes), "", 0.0, 0.0)
+    return TrialResult(
+        spec, void, metrics, missing, histogram, (), tuple(notes), "", 0.0, 0.0,
+        steps=load.ramp.steps if load.ramp else (),
+        bound_by=load.ramp.bound_by if load.ramp else "",
+        counters=grown(load.idle, load.last),
+    )  # fmt: skip
+
+
+def busiest(window: Window) -> float | None:
+    """Return the busiest engine thread's share of one core, or the busiest worker's where no engine loads."""
+    ratios = window.engine_cpu_ratio or window.worker_cpu_ratio
+    return max(ratios.values(), default=None)
+
+
+def grown(before: Reading, after: Reading) -> dict[str, float]:
+    """Return the kernel's counters of trouble that grew in the pod, by the kernel's names."""
+    found: dict[str, float] = {}
+    for group in ("tcp_troubles", "tcp_ext_troubles"):
+        was, now = before.grouped.get(group, {}), after.grouped.get(group, {})
+        found |= {name: value - was[name] for name, value in now.items() if name in was and value > was[name]}
+    return found
+
+
+def _arrivals(rows: list[Row]) -> Arrivals:
+    return Arrivals(
+        planned=sum(row.planned for row in rows),
+        sent=sum(row.sent for row in rows),
+        late=sum(row.late for row in rows),
+        dropped=sum(row.dropped for row in rows),
+        lag_us=merge(row.lag_us for row in rows),
+    )
+
+
+def _load_cpus_ratio(window: Window, load_cpus: str) -> float | None:
+    """Return what all workers together took of the CPUs they share."""
+    if not window.worker_cpu_ratio:
+        return None
+    return sum(window.worker_cpu_ratio.values()) / len(parse_cpu_list(load_cpus))
+
+
+def _refused_target(errors: Mapping[str, int]) -> str | None:
+    """Return what a worker's guard said about the target: then no load was sent at all."""
+    return next((kind for kind in errors if kind.startswith(_TARGET_REFUSED)), None)
 
 
 def _growth(before: Mapping[str, float] | None, after: Mapping[str, float] | None, name: str) -> float | None:

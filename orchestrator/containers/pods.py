@@ -81,14 +81,22 @@ def start_server(
     return site.start(spec)
 
 
-def start_worker(site: Site, name: str, holder: Running, master_ip: str, swarm: Mapping[str, object]) -> Running:
-    """Start one Locust worker in a pod. swarm: what it may load, as docs/architecture.md gives it."""
+def start_worker(
+    site: Site, name: str, holder: Running, master_ip: str, swarm: Mapping[str, object], *, share: str | None = None
+) -> Running:
+    """Start one Locust worker in a pod. swarm: what it may load, as docs/architecture.md gives it.
+
+    share: "n/W" where this worker is one of W that share a scenario's connections and rate; None: nothing is shared.
+    """
+    told = {"LAB_SWARM": json.dumps(swarm), "LAB_WORKER_ID": name}
+    if share is not None:
+        told["LAB_WORKER_SHARE"] = share
     spec = Spec(
         role="worker",
         name=site.container_name(name),
         image=site.images["swarm"],
         command=("-f", LOCUSTFILE, "--worker", "--master-host", master_ip),
-        environment={"LAB_SWARM": json.dumps(swarm), "LAB_WORKER_ID": name},
+        environment=told,
         join=holder.id,
         nofile=site.nofile,
         cpus=site.load_cpus,

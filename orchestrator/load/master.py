@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import requests
 
 from orchestrator.errors import NotReady
+from orchestrator.model import Step
+
+T = TypeVar("T", int, float)
 
 _TIMEOUT_S = 10.0  # the master shares its core with the swarm; it answered within 0.7 s at 100,000 connections
 
@@ -29,6 +32,23 @@ class SwarmState:
     established: int  # connections open now
     answered: int
     failed: int
+    waiting: int | None = None  # asked and not answered yet
+    planned: int | None = None  # open, storm: arrivals whose time has come
+    sent: int | None = None
+    first_connect_s: float | None = None  # when the first connect of the window began; None: none has
+    last_established_s: float | None = None  # when the last one was done
+    memory_bytes: Mapping[str, int] = field(default_factory=dict)  # worker id -> RSS, of those that said
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """How far a ramp is."""
+
+    is_running: bool
+    steps: tuple[Step, ...]
+    breaking_point: float | None  # the last step that held
+    bound_by: str
+    windows: tuple[str, ...] = ()  # one id for each step, to read what it answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +61,12 @@ class Row:
     histogram_us: Mapping[int, int]
     errors: Mapping[str, int]
     connections_opened: int
+    planned: int = 0  # open, storm: arrivals whose time lay in the window
+    sent: int = 0
+    late: int = 0
+    dropped: int = 0
+    unanswered: int = 0  # belong to the window and had no outcome when it was handed in
+    lag_us: Mapping[int, int] = field(default_factory=dict)  # from plan to send -> arrivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +76,8 @@ class Window:
     workers_closed: Mapping[str, bool]
     worker_cpu_ratio: Mapping[str, float]  # of those that handed their part in
     rows: tuple[Row, ...]
+    engine_cpu_ratio: Mapping[str, float] = field(default_factory=dict)  # of those that have an engine's thread
+    memory_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Master:
@@ -72,6 +100,14 @@ class Master:
             established=int(connections["established"]),
             answered=int(connections["answered"]),
             failed=int(connections["failed"]),
+            waiting=_maybe(int, connections.get("waiting")),
+            planned=_maybe(int, connections.get("planned")),
+            sent=_maybe(int, connections.get("sent")),
+            first_connect_s=_maybe(float, connections.get("first_connect_s")),
+            last_established_s=_maybe(float, connections.get("last_established_s")),
+            memory_bytes={
+                str(w["id"]): int(w["memory_bytes"]) for w in seen["workers"] if w.get("memory_bytes") is not None
+            },
         )
 
     def wait_ready(self, deadline_s: float) -> None:
@@ -120,20 +156,21 @@ class Master:
         seen = self._call("GET", f"/lab/window/{window_id}")
         return Window(
             workers_closed={str(k): bool(v["closed"]) for k, v in seen["workers"].items()},
-            worker_cpu_ratio={
-                str(k): float(v["cpu_ratio"]) for k, v in seen["workers"].items() if v["cpu_ratio"] is not None
-            },
-            rows=tuple(
-                Row(
-                    variant=str(r["variant"]),
-                    name=str(r["name"]),
-                    answered=int(r["answered"]),
-                    histogram_us={int(k): int(v) for k, v in r["histogram_us"].items()},
-                    errors={str(k): int(v) for k, v in r["errors"].items()},
-                    connections_opened=int(r["connections_opened"]),
-                )
-                for r in seen["rows"]
-            ),
+            worker_cpu_ratio=_of_workers(float, seen, "cpu_ratio"),
+            rows=tuple(map(_row, seen["rows"])),
+            engine_cpu_ratio=_of_workers(float, seen, "engine_cpu_ratio"),
+            memory_bytes=_of_workers(int, seen, "memory_bytes"),
+        )
+
+    def read_ramp(self) -> Ramp:
+        """Return how far the ramp is that the master drives since the last start of such a scenario."""
+        seen = self._call("GET", "/lab/ramp")
+        return Ramp(
+            is_running=bool(seen["running"]),
+            steps=tuple(map(_step, seen["steps"])),
+            breaking_point=_maybe(float, seen["breaking_point"]),
+            bound_by=str(seen["bound_by"] or ""),
+            windows=tuple(map(str, seen.get("windows", ()))),
         )
 
     def wait_window(self, window_id: str, workers: int, deadline_s: float) -> Window:
@@ -145,9 +182,21 @@ class Master:
                 return window
             time.sleep(0.05)
 
-    def start(self, users: int, spawn_rate: float, scenario: str, variants: Sequence[str]) -> None:
-        """Start the swarm. Raises NotReady with Locust's own words when it refuses."""
+    def start(
+        self,
+        users: int,
+        spawn_rate: float,
+        scenario: str,
+        variants: Sequence[str],
+        connections_per_user: int | None = None,
+    ) -> None:
+        """Start the swarm. Raises NotReady with Locust's own words when it refuses.
+
+        connections_per_user: of engine users; 0: each drives its worker's share of the scenario's connections and rate.
+        """
         form = {"user_count": users, "spawn_rate": spawn_rate, "scenario": scenario, "variants": list(variants)}
+        if connections_per_user is not None:
+            form["connections_per_user"] = connections_per_user
         seen = self._call("POST", "/swarm", data=form)
         if not seen.get("success"):
             raise NotReady(f"swarm: Locust refused to start: {seen.get('message')}. Try: lab status")
@@ -168,3 +217,33 @@ class Master:
             raise NotReady(f"{method} {self.url}{path}: expected 200, seen {answer.status_code}: {answer.text[:200]!r}")
         body = answer.json()
         return body if isinstance(body, dict) else {}
+
+
+def _row(told: Mapping[str, Any]) -> Row:
+    return Row(
+        variant=str(told["variant"]),
+        name=str(told["name"]),
+        answered=int(told["answered"]),
+        histogram_us={int(k): int(v) for k, v in told["histogram_us"].items()},
+        errors={str(k): int(v) for k, v in told["errors"].items()},
+        connections_opened=int(told["connections_opened"]),
+        lag_us={int(k): int(v) for k, v in told.get("lag_us", {}).items()},
+        **{name: int(told.get(name, 0)) for name in ("planned", "sent", "late", "dropped", "unanswered")},
+    )
+
+
+def _step(told: Mapping[str, Any]) -> Step:
+    names = {field.name for field in fields(Step)}
+    try:
+        return Step(**{name: value for name, value in told.items() if name in names})
+    except TypeError as error:
+        raise NotReady(f"Locust's master told a step of a ramp that is not whole: {error}. Try: lab build") from None
+
+
+def _of_workers(kind: type[T], window: Mapping[str, Any], name: str) -> dict[str, T]:
+    """Return worker -> value, of the workers that have one."""
+    return {str(k): kind(v[name]) for k, v in window["workers"].items() if v.get(name) is not None}
+
+
+def _maybe(kind: type[T], value: Any) -> T | None:
+    return None if value is None else kind(value)

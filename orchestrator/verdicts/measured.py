@@ -6,21 +6,37 @@ Pure: plain numbers in, `Metrics` out. Readings come from the exporter, rows fro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
-from orchestrator.model import Metrics, Scenario
+from orchestrator.model import Metrics, Scenario, Step
 from orchestrator.verdicts.histogram import quantile_s
 
 Values = Mapping[str, float]
+Found = dict[str, float | int | None]
 
 _ONE_EACH = "hold: each connection asks once, so the delay sets the rate"
-_ONLY_HOLD = "closed: too few connections to tell memory per connection from noise; hold scenarios measure it"
-
+_ONLY_HOLD = "too few connections to tell memory per connection from noise; hold scenarios measure it"
 _PLANNING = ("planned", "sent", "late", "dropped", "lag_p99_s")
 _NO_PLAN = "only open and storm scenarios plan arrivals"
 _NO_RAMP = "only a ramp has a breaking point"
 _NOT_TIMED = "the swarm did not say when its connections were open"
+_ONLY_TIMED = "only hold scenarios time the opening of all connections"
 _NOT_WEIGHED = "the swarm did not say how much memory its workers take"
+_AS_NEEDED = "as many of the pool are open as arrivals need"
+_ALL_STEPS = "ramp: the server's costs are those of all steps together, at different loads"
+_NO_STATE = "the swarm's state could not be read"
+_NO_STEP = "no step of the ramp held"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What became of the arrivals planned in a window (open, storm)."""
+
+    planned: int = 0
+    sent: int = 0
+    late: int = 0
+    dropped: int = 0
+    lag_us: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +44,8 @@ class Counted:
     """Everything one trial counted.
 
     idle, first, held, last: values of readings before the load, when scoring began, with the connections open (hold)
-    and at the end; None where there is none. established: connections open at `held` (hold) or in the window (closed).
+    and at the end; None where there is none. established: connections open at `held` (hold), in the window (closed,
+    open, storm) or in the last step that held (ramp). The histogram and errors of a ramp are that step's.
     """
 
     scenario: Scenario
@@ -39,55 +56,118 @@ class Counted:
     first: Values | None
     held: Values | None
     last: Values | None
+    arrivals: Arrivals = Arrivals()
+    steps: tuple[Step, ...] = ()
+    breaking_point: float | None = None
+    established_s: float | None = None
+    generator_memory_bytes: int | None = None
 
 
 def measure(counted: Counted) -> tuple[Metrics, dict[str, str]]:
     """Return the metrics and, for each that is None, the reason."""
     scenario = counted.scenario
-    missing: dict[str, str] = {}
     answered = sum(counted.histogram_us.values())
     wrong = sum(counted.errors.values())
-    too_few = _too_few(answered, wrong)
-    values: dict[str, float | int | None] = {"requests": answered + wrong}
+    missing = _inapplicable(scenario)
+    values: Found = {
+        "requests": answered + wrong,
+        "established_s": counted.established_s,
+        "generator_memory_bytes": counted.generator_memory_bytes,
+    }
+    too_few = _NO_STEP if scenario.kind == "ramp" and counted.breaking_point is None else _too_few(answered, wrong)
     for name, q in (("p50_s", 0.5), ("p99_s", 0.99), ("p999_s", 0.999)):
         if too_few is None:
             values[name] = quantile_s(counted.histogram_us, q)
         else:
             missing[name] = too_few
-    values["connections_requested"] = scenario.connections
-    if scenario.kind == "closed":
-        values["throughput_per_s"] = answered / scenario.measure_s
-        missing["memory_bytes_per_connection"] = _ONLY_HOLD
-        if counted.established is None:
-            missing["connections_held"] = missing["connections_failed"] = "the swarm's state could not be read"
-        else:
-            values["connections_held"] = min(counted.established, scenario.connections)
-            values["connections_failed"] = scenario.connections - min(counted.established, scenario.connections)
+    if scenario.kind == "hold":
+        _hold(counted, answered, values, missing)
+    elif scenario.kind == "ramp":
+        _ramp(counted, values, missing)
     else:
-        missing["throughput_per_s"] = _ONE_EACH
-        values["connections_held"] = answered
-        values["connections_failed"] = scenario.connections - answered
-        memory, reason = _memory_per_connection(counted)
-        values["memory_bytes_per_connection"] = memory
-        if reason:
-            missing["memory_bytes_per_connection"] = reason
+        values["throughput_per_s"] = answered / scenario.measure_s
+        _connections(counted, answered, values, missing)
+    if scenario.kind in ("open", "storm"):
+        _arrivals(counted.arrivals, values, missing)
     _costs(counted, answered, too_few, values, missing)
-    missing.update(_inapplicable(scenario))
     metrics = Metrics(errors=dict(counted.errors), **values)  # type: ignore[arg-type]  # built by name
-    for field in fields(Metrics):
-        if getattr(metrics, field.name) is None:
-            missing.setdefault(field.name, "not recorded")
+    for one in fields(Metrics):
+        if getattr(metrics, one.name) is None:
+            missing.setdefault(one.name, "not recorded")
     return metrics, {k: v for k, v in missing.items() if getattr(metrics, k) is None}
 
 
 def _inapplicable(scenario: Scenario) -> dict[str, str]:
     """Return the reasons of figures that the scenario's kind does not have, or that nobody reported."""
-    reasons = {"established_s": _NOT_TIMED, "generator_memory_bytes": _NOT_WEIGHED}
+    reasons = {"generator_memory_bytes": _NOT_WEIGHED}
+    reasons["established_s"] = _NOT_TIMED if scenario.kind == "hold" else _ONLY_TIMED
     if scenario.kind not in ("open", "storm"):
         reasons.update(dict.fromkeys(_PLANNING, _NO_PLAN))
     if scenario.kind != "ramp":
         reasons["breaking_point"] = _NO_RAMP
+    if scenario.kind == "hold":
+        reasons["throughput_per_s"] = _ONE_EACH
+    else:
+        reasons["memory_bytes_per_connection"] = f"{scenario.kind}: {_ONLY_HOLD}"
     return reasons
+
+
+def _hold(counted: Counted, answered: int, values: Found, missing: dict[str, str]) -> None:
+    """Each connection has one outcome: held ones were answered rightly."""
+    values["connections_requested"] = counted.scenario.connections
+    values["connections_held"] = answered
+    values["connections_failed"] = counted.scenario.connections - answered
+    memory, reason = _memory_per_connection(counted)
+    values["memory_bytes_per_connection"] = memory
+    if reason:
+        missing["memory_bytes_per_connection"] = reason
+
+
+def _connections(counted: Counted, answered: int, values: Found, missing: dict[str, str]) -> None:
+    """closed: users and how many of them are connected. open: a pool. storm: each planned connect has one outcome."""
+    kind, requested = counted.scenario.kind, counted.scenario.connections
+    if kind == "storm":
+        planned = counted.arrivals.planned
+        values |= {"connections_requested": planned, "connections_held": answered}
+        values["connections_failed"] = planned - answered
+        return
+    values["connections_requested"] = requested
+    if counted.established is None:
+        missing["connections_held"] = missing["connections_failed"] = _NO_STATE
+        return
+    held = min(counted.established, requested)
+    values["connections_held"] = held
+    if kind == "open":
+        missing["connections_failed"] = f"open: {_AS_NEEDED}"
+    else:
+        values["connections_failed"] = requested - held
+
+
+def _ramp(counted: Counted, values: Found, missing: dict[str, str]) -> None:
+    """The last step that held stands for the trial: what it offered, answered and had open."""
+    held = [step for step in counted.steps if not step.binds]
+    missing["connections_failed"] = f"ramp: {_AS_NEEDED}"
+    if counted.breaking_point is None or not held:
+        bound = f": {counted.steps[0].binds} bound at the first, {counted.steps[0].offered:,.10g}"
+        why = _NO_STEP + (bound if counted.steps else "")
+        missing |= dict.fromkeys(("breaking_point", "throughput_per_s", "connections_held"), why)
+        missing["connections_requested"] = why
+        return
+    step = held[-1]
+    values["breaking_point"] = counted.breaking_point
+    values["throughput_per_s"] = step.answered_per_s
+    values["connections_held"] = step.established
+    of_connections = counted.scenario.ramp is not None and counted.scenario.ramp.of == "connections"
+    values["connections_requested"] = round(step.offered) if of_connections else counted.scenario.connections
+
+
+def _arrivals(arrivals: Arrivals, values: Found, missing: dict[str, str]) -> None:
+    """Planned, sent, late and dropped as counted; the lag of what was sent."""
+    values |= {name: getattr(arrivals, name) for name in ("planned", "sent", "late", "dropped")}
+    if arrivals.lag_us:
+        values["lag_p99_s"] = quantile_s(arrivals.lag_us, 0.99)
+    else:
+        missing["lag_p99_s"] = "nothing was sent in the window"
 
 
 def _too_few(answered: int, wrong: int) -> str | None:
@@ -106,7 +186,7 @@ def _costs(
     counted: Counted,
     answered: int,
     too_few: str | None,
-    values: dict[str, float | int | None],
+    values: Found,
     missing: dict[str, str],
 ) -> None:
     """Add what the server spent: threads, CPU, switches."""
@@ -125,7 +205,10 @@ def _costs(
         values["memory_bytes"] = loaded["cgroup_memory_bytes"]
     else:
         missing["memory_bytes"] = "the exporter could not read cgroup_memory_bytes"
-    before = counted.first if counted.scenario.kind == "closed" else counted.idle
+    if counted.scenario.kind == "ramp":
+        missing |= dict.fromkeys(("cpu_s_per_10k_requests", "context_switches_per_request"), _ALL_STEPS)
+        return
+    before = counted.idle if counted.scenario.kind == "hold" else counted.first
     for name, source, scale in (
         ("cpu_s_per_10k_requests", "cpu_s", 10_000.0),
         ("context_switches_per_request", "context_switches_voluntary", 1.0),

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from orchestrator.model import Kind
+from orchestrator.verdicts.measured import Arrivals
+from orchestrator.verdicts.reconcile import Parties, disagreement, unaccounted
 
 CLOSED_LOOP = "closed loop"
+NEVER_SENT = "latency is that of the others"
 GENERATOR_LIMITED = "at least: the generator was the limit"
 
 # Locust warns from 90 % of a core on: beyond it a worker's own queue shows in what it times.
@@ -43,7 +46,10 @@ class Evidence:
     p999_s: float | None
     mean_latency_s: float | None  # of right answers
     deviates: bool  # a specimen: its errors are its known signature
-    generator_cpu_ratio: float | None  # the busiest worker's share of one core
+    generator_cpu_ratio: float | None  # the busiest engine thread's share of one core; without one the worker's
+    load_cpus_ratio: float | None = None  # what all workers took of the CPUs they may run on
+    parties: Parties | None = None  # hold: who says how many are open at once
+    arrivals: Arrivals | None = None  # open, storm
 
 
 def void_reason(evidence: Evidence) -> str | None:
@@ -56,8 +62,12 @@ def void_reason(evidence: Evidence) -> str | None:
 
 
 def is_generator_limited(evidence: Evidence) -> bool:
-    """Whether the busiest worker left the server waiting; False when its CPU is not known."""
-    return evidence.generator_cpu_ratio is not None and evidence.generator_cpu_ratio >= GENERATOR_LIMIT_RATIO
+    """Whether the generator left the server waiting; False when its CPU is not known.
+
+    One thread can be full, and so can all of the CPUs the workers share while none of their threads is.
+    """
+    ratios = (evidence.generator_cpu_ratio, evidence.load_cpus_ratio)
+    return any(ratio is not None and ratio >= GENERATOR_LIMIT_RATIO for ratio in ratios)
 
 
 def measurement_notes(evidence: Evidence) -> tuple[str, ...]:
@@ -65,8 +75,11 @@ def measurement_notes(evidence: Evidence) -> tuple[str, ...]:
     notes = []
     if evidence.kind == "closed":
         notes.append(CLOSED_LOOP)
-    if is_generator_limited(evidence):
+    # A ramp is meant to go on until something binds, and says itself what did.
+    if is_generator_limited(evidence) and evidence.kind != "ramp":
         notes.append(GENERATOR_LIMITED)
+    if evidence.arrivals is not None and evidence.arrivals.dropped:
+        notes.append(f"{evidence.arrivals.dropped:,} arrivals were never sent: {NEVER_SENT}")
     if evidence.generator_cpu_ratio is None:
         notes.append("the generator's CPU is not known: it may have been the limit")
     return tuple(notes)
@@ -111,6 +124,26 @@ def _outcomes_differ(e: Evidence) -> str | None:
     return None
 
 
+def _parties_differ(e: Evidence) -> str | None:
+    """What one party counts as open the others count too; a specimen loses track of its connections, as it is known."""
+    return None if e.deviates else disagreement(e.parties)
+
+
+def _arrivals_lost(e: Evidence) -> str | None:
+    """Every planned arrival has a fate."""
+    if e.arrivals is None:
+        return None
+    a = e.arrivals
+    return unaccounted(a.planned, a.sent, a.dropped, e.answered, e.errors_total)
+
+
+def _nothing_planned(e: Evidence) -> str | None:
+    """A clock that planned nothing measured nothing."""
+    if e.arrivals is None or e.arrivals.planned > 0:
+        return None
+    return "not one arrival was planned in the window"
+
+
 def _throttled(e: Evidence) -> str | None:
     """A throttled server shows its quota, not its technique."""
     if e.throttled_s is None or e.throttled_s <= THROTTLED_LIMIT_RATIO * e.window_s:
@@ -152,6 +185,9 @@ _RULES: tuple[Callable[[Evidence], str | None], ...] = (
     _no_answer,
     _unreconciled,
     _outcomes_differ,
+    _parties_differ,
+    _nothing_planned,
+    _arrivals_lost,
     _throttled,
     _disordered,
     _little_broken,

@@ -17,6 +17,7 @@ from orchestrator.observe.exporter.parse import (
     parse_net,
     parse_number,
     parse_smaps_rollup,
+    parse_sockstat,
     parse_stat,
     parse_status,
 )
@@ -89,6 +90,15 @@ def test_namespace_counters_that_do_not_pair_are_refused() -> None:
     """A name too many would shift every number after it."""
     with pytest.raises(Malformed, match="do not match"):
         parse_net("Tcp: A B\nTcp: 1\n")
+
+
+def test_sockstat_is_read_by_protocol() -> None:
+    """A line of /proc/net/sockstat has its protocol's numbers under the kernel's own keys."""
+    text = "sockets: used 30\nTCP: inuse 204 orphan 0 tw 50 alloc 301 mem 73\nUDP: inuse 2 mem 0\n"
+
+    assert {"inuse": 204, "orphan": 0, "tw": 50, "alloc": 301, "mem": 73} == parse_sockstat(text)["TCP"]
+    with pytest.raises(Malformed, match="sockstat: expected"):
+        parse_sockstat("TCP: inuse many\n")
 
 
 def test_files_that_hold_something_else_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import subprocess
 import sys
 import time
@@ -95,6 +97,23 @@ def test_a_process_of_known_behaviour_is_read_as_it_is(known: Known) -> None:
     assert 100 <= number(reading, "context_switches_voluntary") < 1000
     assert number(reading, "uss_bytes") <= number(reading, "pss_bytes") <= number(reading, "rss_bytes") * 1.1
     assert not set(reading.values) & set(reading.missing)
+
+
+def test_each_connection_within_the_namespace_is_two_sockets(known: Known) -> None:
+    """A listener and forty connections to it are 81 TCP sockets more than before, and no trouble counted."""
+    watched = known.watched()
+    with contextlib.ExitStack() as stack:
+        before = number(read(watched), "tcp_sockets")
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+        reading = read(watched)
+
+    assert 81 == number(reading, "tcp_sockets") - before
+    for name in ("tcp_troubles", "tcp_ext_troubles"):
+        troubles = reading.values[name]
+        assert isinstance(troubles, dict)
+        assert {"OutRsts", "RetransSegs"} <= set(troubles) or {"ListenOverflows", "TCPTimeouts"} <= set(troubles)
 
 
 def test_switches_of_threads_that_ended_stay_counted(known: Known) -> None:

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from orchestrator.errors import NotReady
-from orchestrator.load.master import Master, Row, SwarmState, Window
+from orchestrator.load.master import Master, Ramp, Row, SwarmState, Window
+from orchestrator.model import Step
 
 Answer = tuple[int, object]  # status, and the body as JSON or as bytes
 
@@ -100,7 +101,15 @@ def state(workers: Mapping[str, str], at: str = "ready", **changes: Any) -> dict
 
 def window(rows: list[dict[str, Any]] | None = None, **closed: bool) -> dict[str, Any]:
     """Return the answer of /lab/window/x with these workers' parts."""
-    workers = {w: {"closed": is_closed, "cpu_ratio": 0.97 if is_closed else None} for w, is_closed in closed.items()}
+    workers = {
+        w: {
+            "closed": is_closed,
+            "cpu_ratio": 0.97 if is_closed else None,
+            "engine_cpu_ratio": 0.91 if is_closed else None,
+            "memory_bytes": 40_000_000 if is_closed else None,
+        }
+        for w, is_closed in closed.items()
+    }
     return {"window_id": "x", "closed": all(closed.values()), "workers": workers, "rows": rows or []}
 
 
@@ -117,6 +126,19 @@ def test_a_state_is_read_value_for_value(fake: FakeMaster) -> None:
         SwarmState(123.4, "running", 70, {"w0": "running", "w1": "missing"}, established=50, answered=7, failed=4)
         == fake.told("GET /lab/state", seen).state()
     )
+
+
+def test_a_state_has_when_connections_opened_and_what_workers_weigh(fake: FakeMaster) -> None:
+    """Null where nothing was opened yet; a worker that did not say is left out, not 0."""
+    told = state({"w0": "running", "w1": "running"})
+    told["workers"][0]["memory_bytes"] = 52_000_000
+    told["connections"] |= {"waiting": 3, "planned": 9, "sent": 8, "first_connect_s": 12.5, "last_established_s": None}
+    seen = fake.told("GET /lab/state", told).state()
+
+    assert (3, 9, 8, 12.5, None) == (
+        seen.waiting, seen.planned, seen.sent, seen.first_connect_s, seen.last_established_s,
+    )  # fmt: skip
+    assert {"w0": 52_000_000} == seen.memory_bytes
 
 
 def test_workers_are_ready_once_all_others_are_gone_and_the_master_rests(fake: FakeMaster) -> None:
@@ -162,9 +184,49 @@ def test_a_window_is_read_value_for_value(fake: FakeMaster) -> None:
             {"w0": True},
             {"w0": 0.97},
             (Row("c-epoll", "/plain", 1000, {312: 996, 4000: 4}, {"ECONNRESET in receive": 2}, 50),),
+            {"w0": 0.91},
+            {"w0": 40_000_000},
         )
         == seen
     )
+
+
+def test_the_row_of_an_open_window_has_its_arrivals_and_their_lag(fake: FakeMaster) -> None:
+    """What was planned, what became of it, and how late it left."""
+    arrivals: dict[str, Any] = {"planned": 1010, "sent": 1005, "late": 7, "dropped": 5, "unanswered": 3}
+    arrivals["lag_us"] = {"12": 998, "4000": 7}
+    (row,) = fake.told("GET /lab/window/x", window([ROW | arrivals], w0=True)).read_window("x").rows
+
+    assert (1010, 1005, 7, 5, 3) == (row.planned, row.sent, row.late, row.dropped, row.unanswered)
+    assert {12: 998, 4000: 7} == row.lag_us
+
+
+def test_a_ramp_is_read_step_for_step(fake: FakeMaster) -> None:
+    """The steps as the model has them, what held last and what bound."""
+    steps = [
+        {"offered": 50.0, "answered_per_s": 900.5, "p50_s": 0.001, "p99_s": 0.002, "errors_ratio": 0.0,
+         "established": 50, "generator_cpu_ratio": 0.2, "binds": ""},
+        {"offered": 75.0, "answered_per_s": 10.0, "p50_s": None, "p99_s": None, "errors_ratio": 1.0,
+         "established": 0, "generator_cpu_ratio": 0.1, "binds": "errors"},
+    ]  # fmt: skip
+    told = {"running": False, "steps": steps, "breaking_point": 50.0, "bound_by": "errors"}
+
+    assert Ramp(
+        False,
+        (
+            Step(50.0, 900.5, 0.001, 0.002, 0.0, 50, 0.2, ""),
+            Step(75.0, 10.0, None, None, 1.0, 0, 0.1, "errors"),
+        ),
+        50.0,
+        "errors",
+    ) == fake.told("GET /lab/ramp", told).read_ramp()
+
+
+def test_a_step_that_is_not_whole_is_named(fake: FakeMaster) -> None:
+    """An image of another version shows as one line, not as a traceback."""
+    told = {"running": True, "steps": [{"offered": 50.0}], "breaking_point": None, "bound_by": ""}
+    with pytest.raises(NotReady, match=r"a step of a ramp that is not whole: .*answered_per_s"):
+        fake.told("GET /lab/ramp", told).read_ramp()
 
 
 def test_an_unclosed_workers_cpu_is_left_out(fake: FakeMaster) -> None:
@@ -213,6 +275,18 @@ def test_a_start_fills_in_locusts_form(fake: FakeMaster) -> None:
 
     form = {"user_count": ["50"], "spawn_rate": ["25.0"], "scenario": ["plain"], "variants": ["c-epoll", "seed-go"]}
     assert [("POST /swarm", form), ("POST /stop", {})] == [(route, parse_qs(body)) for route, body in fake.asked]
+
+
+def test_engine_users_are_started_with_their_workers_shares(fake: FakeMaster) -> None:
+    """Two users for two workers, each with as many of the scenario's connections as its worker should drive."""
+    fake.told("POST /swarm", {"success": True, "message": "Swarming started"})
+    fake.master.start(2, 2.0, "plain", ["c-epoll"], connections_per_user=0)
+
+    form = {
+        "user_count": ["2"], "spawn_rate": ["2.0"], "scenario": ["plain"], "variants": ["c-epoll"],
+        "connections_per_user": ["0"],
+    }  # fmt: skip
+    assert [("POST /swarm", form)] == [(route, parse_qs(body)) for route, body in fake.asked]
 
 
 def test_a_refused_start_has_locusts_own_words(fake: FakeMaster) -> None:

@@ -1,16 +1,16 @@
-"""What master and workers are told has the shape that docs/architecture.md gives."""
+"""What master and workers are told has the shape that the swarm reads."""
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from orchestrator.load.told import LOOPBACK, arena_addresses, swarm_settings
-from orchestrator.model import Scenario, Variant
+import pytest
 
-ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
+from orchestrator.load.told import LOOPBACK, arena_addresses, opening_each, swarm_settings
+from orchestrator.model import Ramp, Scenario, Variant
 
 PLAIN = Scenario("plain", "", "closed", "/plain", 50, 0.0, 2.0, 6.0, 10.0)
 HOLD = Scenario("hold-2k", "", "hold", "/delay", 2000, 5.0, 0.0, 0.0, 10.0)
@@ -22,29 +22,64 @@ def make_variant(name: str, **changes: object) -> Variant:
     return replace(sound, **changes)  # type: ignore[arg-type]  # the tests name the fields rightly
 
 
-def documented() -> object:
-    """Return the example of LAB_SWARM in docs/architecture.md."""
-    found = re.search(r"LAB_SWARM`, JSON:\n```json\n(.*?)```", ARCHITECTURE.read_text(), re.DOTALL)
-    assert found is not None
-    return json.loads(found[1])
-
-
-def test_settings_are_what_the_architecture_shows() -> None:
-    """The example there, value for value, through JSON text as the environment carries it."""
-    told = swarm_settings([PLAIN, HOLD], {"c-epoll": (make_variant("c-epoll"), LOOPBACK)}, once=False)
-
-    assert documented() == json.loads(json.dumps(told))
-
-
-def test_a_trial_asks_once_and_says_how_a_raw_variant_is_spoken_to() -> None:
-    """The target has the manifest's port, protocol and fixed delay."""
-    seed = make_variant("seed-c", speaks="raw", port=9000, fixed_delay=True)
+def test_a_scenario_is_told_with_all_that_its_kind_needs() -> None:
+    """Every key of the contract, whether the kind uses it or not, through JSON text as the environment carries it."""
+    ramp = Ramp("rate", 50.0, 5000.0, 1.5, 3.0, 1.0, 0.01, 0.1)
+    rising = Scenario("x", "", "ramp", "/plain", 100, 0.0, 0.0, 0.0, 10.0, "auto", 0.0, "poisson", ramp=ramp)
+    told = swarm_settings([rising], {"c-epoll": (make_variant("c-epoll"), LOOPBACK)}, True, nonce="ab" * 16, opening=64)
 
     assert {
-        "scenarios": {"hold-2k": {"kind": "hold", "path": "/delay", "delay_s": 5.0, "timeout_s": 10.0}},
-        "targets": {"seed-c": {"host": "127.1.0.4", "port": 9000, "speaks": "raw", "fixed_delay": True}},
+        "scenarios": {
+            "x": {
+                "kind": "ramp", "path": "/plain", "delay_s": 0.0, "timeout_s": 10.0, "users": "engine",
+                "connections": 100, "rate_per_s": 0.0, "arrivals": "poisson", "answer": "delay", "every_s": 0.0,
+                "ramp": {
+                    "of": "rate", "first": 50.0, "last": 5000.0, "factor": 1.5, "step_s": 3.0, "settle_s": 1.0,
+                    "most_errors_ratio": 0.01, "most_p99_s": 0.1,
+                },
+            }
+        },
+        "targets": {
+            "c-epoll": {
+                "host": "127.0.0.1", "port": 8080, "speaks": "http", "fixed_delay": False, "nonce": "ab" * 16,
+            }
+        },
         "once": True,
-    } == swarm_settings([HOLD], {"seed-c": (seed, "127.1.0.4")}, once=True)
+        "opening": 64,
+    } == json.loads(json.dumps(told))  # fmt: skip
+
+
+def test_a_variant_without_healthz_has_no_nonce() -> None:
+    """The target has the manifest's port, protocol and fixed delay; the seeds could not answer with a nonce."""
+    seed = make_variant("seed-c", speaks="raw", port=9000, fixed_delay=True)
+    told = swarm_settings([HOLD], {"seed-c": (seed, "127.1.0.4")}, once=True, nonce="ab" * 16)
+
+    assert {
+        "seed-c": {"host": "127.1.0.4", "port": 9000, "speaks": "raw", "fixed_delay": True, "nonce": None}
+    } == told["targets"]
+
+
+@pytest.mark.parametrize(
+    ("wished", "decided", "told"),
+    [
+        ("auto", None, "engine"),
+        ("engine", None, "engine"),
+        ("locust", None, "locust"),
+        ("auto", "locust", "locust"),
+        ("locust", "engine", "engine"),
+    ],
+)
+def test_who_loads_is_told_decided(wished: Any, decided: Any, told: str) -> None:
+    """A trial's own decision counts before the scenario's wish, and the swarm is never told "auto"."""
+    scenarios: Any = swarm_settings([replace(PLAIN, users=wished)], {}, once=True, users=decided)["scenarios"]
+
+    assert told == scenarios["plain"]["users"]
+
+
+@pytest.mark.parametrize(("backlog", "workers", "each"), [(4096, 1, 2048), (4096, 7, 292), (128, 60, 16)])
+def test_workers_together_fill_half_of_the_accept_queue(backlog: int, workers: int, each: int) -> None:
+    """But each has at least sixteen connects under way."""
+    assert each == opening_each(backlog, workers)
 
 
 def test_scenarios_and_targets_keep_their_order() -> None:

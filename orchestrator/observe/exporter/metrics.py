@@ -124,6 +124,10 @@ METRICS = (
         "tcp_syncookies_sent", net=True,
     ),
     Metric(
+        "lab_net_tcp_sockets", "gauge", "sockets", "TCP sockets of the namespace, both ends of its connections.",
+        "sockstat", "state", {"inuse": "tcp_sockets", "time_wait": "tcp_time_wait"}, of_namespace=True,
+    ),
+    Metric(
         "lab_net_tcp_aborts_total", "counter", "connections", "Connections aborted, by the kernel's reason.",
         "TcpExt TCPAbort*", "reason", {"": "tcp_aborts"}, of_namespace=True,
     ),

@@ -106,6 +106,18 @@ def parse_net(text: str) -> Mapping[str, Mapping[str, int]]:
     return tables
 
 
+def parse_sockstat(text: str) -> Mapping[str, Mapping[str, int]]:
+    """Read /proc/P/net/sockstat or sockstat6: 'TCP: inuse 4 orphan 0 tw 1 alloc 9 mem 2', a line for each protocol."""
+    tables: dict[str, dict[str, int]] = {}
+    for line in text.splitlines():
+        name, *fields = line.split()
+        try:
+            tables[name.rstrip(":")] = dict(zip(fields[::2], map(int, fields[1::2]), strict=True))
+        except ValueError:
+            raise Malformed(f"/proc/P/net/sockstat: expected 'PROTO: key number ...', saw {line[:80]!r}") from None
+    return tables
+
+
 def parse_keyed(text: str) -> Mapping[str, int]:
     """Read a flat keyed cgroup file: cpu.stat, memory.stat."""
     try:

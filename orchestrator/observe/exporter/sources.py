@@ -14,7 +14,7 @@ from . import cgroup
 from .errors import Malformed, Unavailable
 from .files import read_text
 from .look import GONE, Look, Value, list_processes
-from .parse import parse_net, parse_smaps_rollup, parse_status
+from .parse import parse_net, parse_smaps_rollup, parse_sockstat, parse_status
 from .switches import walk_threads
 from .taskstats import TaskCounts
 
@@ -154,14 +154,29 @@ def _net(look: Look, file: str) -> Path:
 
 def _snmp(look: Look) -> dict[str, Value]:
     tcp = _table(parse_net(read_text(_net(look, "snmp"))), "Tcp")
-    return {name: _counter(tcp, key) for name, key in _SNMP.items()}
+    values: dict[str, Value] = {name: _counter(tcp, key) for name, key in _SNMP.items()}
+    values["tcp_troubles"] = {key: float(tcp[key]) for key in _SNMP_TROUBLES if key in tcp}
+    return values
 
 
 def _netstat(look: Look) -> dict[str, Value]:
     ext = _table(parse_net(read_text(_net(look, "netstat"))), "TcpExt")
     values: dict[str, Value] = {name: _counter(ext, key) for name, key in _NETSTAT.items()}
-    values["tcp_aborts"] = {key: float(count) for key, count in ext.items() if key.startswith("TCPAbort")}
+    aborts = {key: float(count) for key, count in ext.items() if key.startswith("TCPAbort")}
+    values["tcp_aborts"] = aborts
+    values["tcp_ext_troubles"] = aborts | {key: float(ext[key]) for key in _EXT_TROUBLES if key in ext}
     return values
+
+
+def _sockstat(look: Look) -> dict[str, Value]:
+    """Count the namespace's TCP sockets, both ends of what stays in it; `mem`, `alloc` and `orphan` are host-wide."""
+    tcp = parse_sockstat(read_text(_net(look, "sockstat")))["TCP"]
+    tcp6 = parse_sockstat(read_text(_net(look, "sockstat6"))).get("TCP6", {}) if _has_ipv6(look) else {}
+    return {"tcp_sockets": tcp["inuse"] + tcp6.get("inuse", 0), "tcp_time_wait": tcp["tw"]}
+
+
+def _has_ipv6(look: Look) -> bool:
+    return _net(look, "sockstat6").exists()  # absent where the host booted with ipv6.disable=1
 
 
 def _table(tables: Mapping[str, Mapping[str, int]], name: str) -> Mapping[str, int]:
@@ -188,6 +203,15 @@ _NETSTAT = {
     "tcp_listen_drops": "ListenDrops",
     "tcp_syncookies_sent": "SyncookiesSent",
 }
+# What grows in a trial when connections are lost, refused or repeated, by the kernel's own names (nstat(8)). A kernel
+# that does not know one leaves it out.
+_SNMP_TROUBLES = ("OutRsts", "RetransSegs", "EstabResets", "AttemptFails", "InErrs")
+_EXT_TROUBLES = (
+    "ListenOverflows", "ListenDrops", "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed", "EmbryonicRsts",
+    "TCPReqQFullDrop", "TCPReqQFullDoCookies", "TCPTimeouts", "TCPSynRetrans", "TCPLostRetransmit", "TCPBacklogDrop",
+    "TCPTimeWaitOverflow", "TCPMemoryPressures", "PruneCalled", "RcvPruned", "TCPRcvQDrop", "TCPZeroWindowDrop",
+    "TCPMigrateReqSuccess", "TCPMigrateReqFailure",
+)  # fmt: skip
 _SWITCH_NAMES = ("context_switches_voluntary", "context_switches_involuntary", "timeslices", "runqueue_wait_s")
 _MEMORY_NAMES = tuple(f"cgroup_{kind}_bytes" for kind in ("memory", "usage", "file", "anon", "kernel_memory", "sock"))
 
@@ -196,8 +220,9 @@ SOURCES = (
     Source("processes", ("up", "processes", "threads", "threads_peak"), list_processes),
     Source("cgroup_cpu", ("cpu_s",), _cgroup_cpu),
     Source("switches", _SWITCH_NAMES, _switches),
-    Source("snmp", tuple(_SNMP), _snmp),
-    Source("netstat", (*_NETSTAT, "tcp_aborts"), _netstat),
+    Source("snmp", (*_SNMP, "tcp_troubles"), _snmp),
+    Source("netstat", (*_NETSTAT, "tcp_aborts", "tcp_ext_troubles"), _netstat),
+    Source("sockstat", ("tcp_sockets", "tcp_time_wait"), _sockstat),
     Source("fds", ("open_fds",), _open_fds),
     Source("status", ("rss_bytes",), _rss),
     Source("cgroup_memory", _MEMORY_NAMES, _cgroup_memory),

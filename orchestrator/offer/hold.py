@@ -1,0 +1,110 @@
+"""Hold: open every connection, ask once on each, and wait for all of the answers.
+
+They come after the scenario's delay, or (answer: release) once everything is open and every server process was told to
+let go. The reading that memory per connection comes from is taken while all are open; at the same time client, servers
+and kernel are asked how many are.
+"""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.load.master import SwarmState
+from orchestrator.load.told import answers_nonce
+from orchestrator.observe.exporter_client import Reading
+from orchestrator.offer.asked import ask_servers
+from orchestrator.offer.phase import Load, Phase
+from orchestrator.verdicts.reconcile import Parties
+
+_START_S = 30.0  # for Locust to spawn its users, on a busy machine
+_OPENED_PER_S = 2000.0  # far below the slowest opening measured (5,000/s, many connections on one pair of addresses)
+_TOUCH_S = 0.5  # after the last connect, so that a thread per connection has touched its stack
+_AGREE_S = 3.0  # for the last accepts to be done and the last closes to be seen by all parties
+_PARTS_S = 10.0  # for the workers to hand their parts in
+_DELAY_SHARE = 0.8  # of the delay after which the first answers are about to come
+
+
+def offer_hold(phase: Phase) -> Load:
+    """Open, read with everything open, see all answered, stop."""
+    scenario, master, exporter, name = phase.scenario, phase.bench.master, phase.bench.exporter, phase.pod.name
+    requested, is_released = scenario.connections, scenario.answer == "release"
+    opening_s = _START_S + requested / _OPENED_PER_S
+    delay_s = 0.0 if is_released else scenario.delay_s
+    now_s = master.state().monotonic_s
+    here_s = time.monotonic()
+    longest_s = opening_s + delay_s + scenario.timeout_s
+    master.open_window(name, now_s, now_s + longest_s + 60.0)
+    phase.start()
+
+    def is_open(state: SwarmState) -> bool:
+        # A connection that is open and not asked yet would be missing among those that wait for their release.
+        asked = state.waiting if is_released and state.waiting is not None else state.established
+        return asked + state.failed >= requested or bool(state.answered)
+
+    # With a delay the first answers end it: whoever is not open by then is late, and memory would be read too late.
+    opened_by_s = here_s + (opening_s if is_released else max(delay_s * _DELAY_SHARE, 0.5))
+    state = phase.wait_for(is_open, opened_by_s)
+    if not state.answered:
+        phase.wait(min(time.monotonic() + _TOUCH_S, opened_by_s) if not is_released else time.monotonic() + _TOUCH_S)
+    held = exporter.read(name)
+    parties = _agree(phase, held) if not state.answered else None
+    here_again = phase.look()
+    established = max(state.established, here_again.established)
+    memory_bytes = sum(here_again.memory_bytes.values()) or None
+    state = here_again
+    while True:
+        if is_released and time.monotonic() < here_s + longest_s:
+            ask_servers(phase, release=True)
+        state = phase.wait_for(
+            lambda seen: seen.answered + seen.failed >= requested,
+            min(here_s + longest_s, time.monotonic() + (1.0 if is_released else longest_s)),
+            0.1,
+        )
+        if state.answered + state.failed >= requested or time.monotonic() >= here_s + longest_s:
+            break
+    last = exporter.read(name)
+    phase.stop()
+    window = phase.window(_PARTS_S)
+    first_s, open_s = state.first_connect_s, state.last_established_s
+    notes = () if open_s is None else (f"open {open_s - now_s:.2f} s after the order to start",)
+    return Load(
+        window=window,
+        window_s=last.at_s - phase.idle.at_s,
+        established=established,
+        idle=phase.idle,
+        first=None,
+        held=held,
+        last=last,
+        loaded_s=time.monotonic() - here_s,
+        established_s=None if first_s is None or open_s is None else open_s - first_s,
+        generator_memory_bytes=memory_bytes or sum(window.memory_bytes.values()) or None,
+        parties=parties,
+        notes=notes,
+    )
+
+
+def _agree(phase: Phase, held: Reading) -> Parties | None:
+    """Return how many connections each party says are open, once they agree or _AGREE_S passed.
+
+    None when answers came meanwhile: connections close then, and three looks are never at one instant.
+    """
+    variant = phase.bench.lab.variants[phase.spec.variant]
+    ends_s = time.monotonic() + _AGREE_S
+    while True:
+        before = phase.look()
+        servers, why = ask_servers(phase).active if answers_nonce(variant) else (None, "it has no /stats")
+        reading = phase.bench.exporter.read(phase.pod.name)
+        after = phase.look()
+        if after.answered:
+            return None
+        sockets, base = reading.values.get("tcp_sockets"), phase.idle.values.get("tcp_sockets")
+        parties = Parties(
+            swarm=after.established,
+            servers=servers,
+            kernel=None if sockets is None or base is None else (sockets - base) / 2,
+            unknown=tuple(filter(None, (why, held.missing.get("tcp_sockets")))),
+        )
+        stands_still = before.established == after.established
+        if (stands_still and parties.agree) or time.monotonic() > ends_s:
+            return parties
+        time.sleep(0.1)

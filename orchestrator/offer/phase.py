@@ -1,0 +1,132 @@
+"""One trial's time under load: what every kind of it needs, and the watch over those it stands on.
+
+A worker that goes takes its share of the load and its part of the figures with it. Locust itself notices after four
+seconds at the earliest and goes on; so the engine is asked as well, once a second, in one request.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from orchestrator.containers.launch import ended
+from orchestrator.containers.watch import fallen
+from orchestrator.errors import Lost
+from orchestrator.load.master import Ramp, SwarmState, Window
+from orchestrator.model import Scenario, TrialSpec
+from orchestrator.observe.exporter_client import Reading
+from orchestrator.pod import Bench, Pod
+from orchestrator.verdicts.reconcile import Parties
+
+_LOOK_S = 1.0  # between two looks at the containers; with the teardown a lost worker voids the trial within 6 s
+_MISSING_S = 4.0  # a worker that Locust calls missing this long hangs; a busy one comes back with its next heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the load phase brought back; None: this kind has no such thing, or it could not be known."""
+
+    window: Window
+    window_s: float
+    established: int | None  # open at `held` (hold) or at the window's end
+    idle: Reading
+    first: Reading | None
+    held: Reading | None
+    last: Reading
+    loaded_s: float
+    established_s: float | None = None
+    generator_memory_bytes: int | None = None
+    parties: Parties | None = None  # hold: who says how many are open
+    ramp: Ramp | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Phase:
+    """The trial under load, from the idle reading until the swarm is told to stop."""
+
+    bench: Bench
+    spec: TrialSpec
+    pod: Pod
+    scenario: Scenario
+    idle: Reading
+    stopping: threading.Thread
+    _looked_s: float = field(default=0.0, init=False)
+    _missing_since_s: float | None = field(default=None, init=False)
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether the engine loads; a server that speaks no HTTP is loaded by Locust users whatever was planned."""
+        return self.spec.users == "engine" and self.bench.lab.variants[self.spec.variant].speaks == "http"
+
+    def start(self) -> None:
+        """Start the users: one in each worker where the engine loads, else one for each connection."""
+        if self.is_engine:
+            users, each = self.spec.workers, 0
+            self.bench.master.start(users, users, self.scenario.name, [self.spec.variant], each)
+            return
+        users = self.scenario.connections
+        self.bench.master.start(users, users, self.scenario.name, [self.spec.variant])
+
+    def stop(self) -> None:
+        """Tell the swarm to stop, without waiting for it; the second time does nothing."""
+        if self.stopping.ident is None:
+            self.stopping.start()
+
+    def look(self) -> SwarmState:
+        """Return the swarm's state. Raises Lost when a worker or the pod's holder has gone."""
+        self._look_at_containers()
+        state = self.bench.master.state()
+        self._look_at_workers(state)
+        return state
+
+    def wait(self, until_s: float) -> None:
+        """Wait until that time.monotonic(), with an eye on the workers. Raises Lost."""
+        while (left_s := until_s - time.monotonic()) > 0:
+            if left_s > _LOOK_S / 2:
+                self.look()
+            time.sleep(max(0.0, min(_LOOK_S, until_s - time.monotonic())))
+
+    def wait_for(self, is_so: Callable[[SwarmState], bool], until_s: float, every_s: float = 0.05) -> SwarmState:
+        """Look until it is so or time.monotonic() has passed until_s; return the last state seen. Raises Lost."""
+        while True:
+            state = self.look()
+            if is_so(state) or time.monotonic() > until_s:
+                return state
+            time.sleep(every_s)
+
+    def window(self, deadline_s: float) -> Window:
+        """Wait until every worker handed its part in or deadline_s passed; return what is there. Raises Lost."""
+        ends_s = time.monotonic() + deadline_s
+        while True:
+            window = self.bench.master.read_window(self.pod.name)
+            if sum(window.workers_closed.values()) >= self.spec.workers or time.monotonic() > ends_s:
+                return window
+            self._look_at_containers()
+            time.sleep(0.05)
+
+    def _look_at_containers(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_s < _LOOK_S:
+            return
+        self._looked_s = now_s
+        site = self.bench.site
+        for gone in fallen(site.client, site.lab, [*self.pod.workers, self.pod.holder]):
+            how = ended(site.client, gone) or f"{gone.name} stopped running"
+            raise Lost(f"{how}; the trial was broken off. Try: dmesg or docker events for who ended it")
+
+    def _look_at_workers(self, state: SwarmState) -> None:
+        ours = [name for name in state.workers if name.startswith(self.pod.name)]
+        absent = self.spec.workers - sum(state.workers[name] != "missing" for name in ours)
+        now_s = time.monotonic()
+        if not absent:
+            self._missing_since_s = None
+        elif self._missing_since_s is None:
+            self._missing_since_s = now_s
+        elif now_s - self._missing_since_s > _MISSING_S:
+            raise Lost(
+                f"{absent} of {self.spec.workers} workers have been silent for {_MISSING_S:.0f} s beyond Locust's own "
+                f"patience though their containers run: {dict(state.workers)}. Try: a lighter load for each worker"
+            )

@@ -1,0 +1,46 @@
+"""Load for a window of fixed length: closed loops, arrivals by the clock (open), bursts of connects (storm).
+
+closed: what completes in the window counts. open, storm: what was planned in it counts, whenever it is answered; so the
+load goes on after the window's end until every arrival of it has an outcome.
+"""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.offer.phase import Load, Phase
+
+_SETTLE_S = 1.0  # from the order to start until Locust has spawned its users; they warm up meanwhile
+_PARTS_S = 5.0  # for the workers to hand their parts in
+
+
+def offer_timed(phase: Phase) -> Load:
+    """Warm up, score, stop."""
+    scenario, master, exporter, name = phase.scenario, phase.bench.master, phase.bench.exporter, phase.pod.name
+    now_s = master.state().monotonic_s
+    here_s = time.monotonic()
+    start_s = _SETTLE_S + scenario.warmup_s
+    master.open_window(name, now_s + start_s, now_s + start_s + scenario.measure_s)
+    phase.start()
+    phase.wait(here_s + start_s)
+    first = exporter.read(name)
+    phase.wait(here_s + start_s + scenario.measure_s)
+    last = exporter.read(name)
+    state = phase.look()
+    if scenario.kind == "closed":
+        phase.stop()
+        window = phase.window(_PARTS_S)
+    else:
+        window = phase.window(scenario.delay_s + scenario.timeout_s + _PARTS_S)
+        phase.stop()
+    return Load(
+        window=window,
+        window_s=scenario.measure_s,
+        established=state.established,
+        idle=phase.idle,
+        first=first,
+        held=None,
+        last=last,
+        loaded_s=time.monotonic() - here_s,
+        generator_memory_bytes=sum((window.memory_bytes or state.memory_bytes).values()) or None,
+    )
