@@ -92,7 +92,7 @@ def _agree(phase: Phase, held: Reading) -> Parties | None:
     ends_s = time.monotonic() + _AGREE_S
     while True:
         before = phase.look()
-        servers, why = ask_servers(phase).active if answers_nonce(variant) else (None, "it has no /stats")
+        servers, why = ask_servers(phase).active if answers_nonce(variant) else (None, "")  # the seeds have no /stats
         reading = phase.bench.exporter.read(phase.pod.name)
         after = phase.look()
         if after.answered:

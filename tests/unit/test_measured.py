@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from orchestrator.model import Scenario
-from orchestrator.verdicts.measured import Counted, measure
+from orchestrator.model import Ramp, Scenario, Step
+from orchestrator.verdicts.measured import Arrivals, Counted, measure
 
 CLOSED = Scenario("plain", "", "closed", "/plain", 50, 0.0, 2.0, 4.0, 10.0)
 HOLD = Scenario("hold", "", "hold", "/delay", 100, 5.0, 0.0, 0.0, 10.0)
@@ -114,3 +115,87 @@ def test_without_a_reading_nothing_is_made_up(scenario: Scenario) -> None:
     assert {"threads_peak", "memory_bytes", "cpu_s_per_10k_requests", "memory_bytes_per_connection"} <= blank
     assert blank == set(missing)
     assert "not recorded" not in missing.values()
+
+
+def step(offered: float, binds: str = "", p99_s: float = 0.002) -> Step:
+    return Step(offered, offered * 10, 0.001, p99_s, 0.0, round(offered), 0.3, binds)
+
+
+def test_open_figures_are_what_a_hand_computes() -> None:
+    """1,000/s for 4 s, 20 of them never sent: arrivals, their lag, and the rate of right answers."""
+    scenario = Scenario("o", "", "open", "/plain", 200, 0.0, 1.0, 4.0, 10.0, rate_per_s=1000.0)
+    arrivals = Arrivals(planned=4000, sent=3980, late=50, dropped=20, lag_us={10: 3930, 2_500: 50})
+    histogram = {300: 3900, 2_800: 70}
+    metrics, missing = measure(
+        Counted(scenario, histogram, {"timeout in first byte": 10}, 200, BEFORE, BEFORE, None, AFTER, arrivals=arrivals)
+    )
+
+    assert (992.5, 0.0003, 0.0028) == (metrics.throughput_per_s, metrics.p50_s, metrics.p99_s)
+    assert (4000, 3980, 50, 20, 0.0025) == (
+        metrics.planned, metrics.sent, metrics.late, metrics.dropped, metrics.lag_p99_s,
+    )  # fmt: skip
+    assert (200, 200, None) == (
+        metrics.connections_requested, metrics.connections_held, metrics.connections_failed,
+    )  # fmt: skip
+    assert "open: as many of the pool are open as arrivals need" == missing["connections_failed"]
+    assert 2.0 * 10_000 / 3970 == metrics.cpu_s_per_10k_requests
+
+
+def test_each_connect_of_a_storm_has_one_outcome() -> None:
+    """Three bursts of 100: 290 answered, the rest failed one way or another."""
+    scenario = Scenario("s", "", "storm", "/plain", 100, 0.0, 1.0, 3.0, 10.0, every_s=1.0)
+    arrivals = Arrivals(planned=300, sent=298, late=0, dropped=2, lag_us={100: 298})
+    errors = {"ECONNRESET in first byte": 8}
+    metrics, _ = measure(Counted(scenario, {900: 290}, errors, 0, BEFORE, BEFORE, None, AFTER, arrivals=arrivals))
+
+    assert (300, 290, 10) == (
+        metrics.connections_requested, metrics.connections_held, metrics.connections_failed,
+    )  # fmt: skip
+    assert (298, 2, 0.0001) == (metrics.sent, metrics.dropped, metrics.lag_p99_s)
+
+
+def test_nothing_sent_has_no_lag() -> None:
+    """A burst that was dropped whole was not sent with a lag of 0."""
+    scenario = Scenario("s", "", "storm", "/plain", 100, 0.0, 1.0, 3.0, 10.0, every_s=1.0)
+    dropped = Arrivals(planned=300, dropped=300)
+    metrics, missing = measure(Counted(scenario, {}, {}, 0, BEFORE, BEFORE, None, AFTER, arrivals=dropped))
+
+    assert (None, "nothing was sent in the window") == (metrics.lag_p99_s, missing["lag_p99_s"])
+
+
+@pytest.mark.parametrize(("of", "requested"), [("connections", 75), ("rate", 400)])
+def test_a_ramps_figures_are_those_of_its_last_step_that_held(of: str, requested: int) -> None:
+    """50 and 75 held, 113 did not: the trial is told at 75."""
+    stairs = Ramp(of, 50.0, 1000.0, 1.5, 3.0, 1.0, 0.01, 0.1)  # type: ignore[arg-type]  # one of the two words
+    scenario = Scenario("r", "", "ramp", "/plain", 400, 0.0, 0.0, 0.0, 10.0, ramp=stairs)
+    steps = (step(50.0), step(75.0), step(113.0, "latency", 0.4))
+    metrics, missing = measure(
+        Counted(scenario, {800: 99, 1_500: 1}, {}, 75, BEFORE, None, None, AFTER, steps=steps, breaking_point=75.0)
+    )
+
+    assert (75.0, 750.0, 0.0008, 0.0015) == (
+        metrics.breaking_point, metrics.throughput_per_s, metrics.p99_s, metrics.p999_s,
+    )  # fmt: skip
+    assert (requested, 75) == (metrics.connections_requested, metrics.connections_held)
+    assert "at different loads" in missing["cpu_s_per_10k_requests"]
+
+
+def test_a_ramp_whose_first_step_did_not_hold_has_no_breaking_point() -> None:
+    """Nothing held, so nothing is told of what was answered; the reason names what bound and where."""
+    stairs = Ramp("rate", 50.0, 1000.0, 1.5, 3.0, 1.0, 0.01, 0.1)
+    scenario = Scenario("r", "", "ramp", "/plain", 400, 0.0, 0.0, 0.0, 10.0, ramp=stairs)
+    metrics, missing = measure(
+        Counted(scenario, {800: 99}, {}, None, BEFORE, None, None, AFTER, steps=(step(50.0, "errors"),))
+    )
+
+    assert (None, None, None) == (metrics.breaking_point, metrics.throughput_per_s, metrics.p99_s)
+    assert "no step of the ramp held: errors bound at the first, 50" == missing["breaking_point"]
+
+
+def test_opening_and_the_generators_memory_are_passed_on() -> None:
+    """What the swarm said, value for value."""
+    told = replace(counted(HOLD, established=100), established_s=0.75, generator_memory_bytes=80_000_000)
+    metrics, missing = measure(told)
+
+    assert (0.75, 80_000_000) == (metrics.established_s, metrics.generator_memory_bytes)
+    assert not {"established_s", "generator_memory_bytes"} & set(missing)

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.verdicts.measured import Arrivals
+from orchestrator.verdicts.reconcile import Parties
 from orchestrator.verdicts.validity import (
     CLOSED_LOOP,
     GENERATOR_LIMITED,
@@ -46,7 +48,20 @@ HOLD = replace(
 )
 
 
-@pytest.mark.parametrize("evidence", [CLOSED, HOLD])
+OPEN = replace(
+    CLOSED,
+    kind="open",
+    failed=None,
+    requested=200,
+    held=200,
+    answered=5_990,
+    errors_total=4,
+    arrivals=Arrivals(planned=6_000, sent=5_994, late=3, dropped=6, lag_us={20: 5_994}),
+)
+AGREED = Parties(swarm=2000, servers=2000, kernel=2000.0)
+
+
+@pytest.mark.parametrize("evidence", [CLOSED, HOLD, OPEN, replace(HOLD, parties=AGREED)])
 def test_clean_evidence_is_not_void(evidence: Evidence) -> None:
     """Without a planted defect no rule objects."""
     assert void_reason(evidence) is None
@@ -70,6 +85,26 @@ def test_clean_evidence_is_not_void(evidence: Evidence) -> None:
             {"held": 1990, "answered": 1990, "failed": 10, "errors_total": 9},
             "10 connections failed, but 9 errors were counted",
         ),
+        (
+            HOLD,
+            {"parties": replace(AGREED, servers=1990)},
+            "connections open at the same time: the swarm counts 2,000, the servers' /stats 1,990, "
+            "the kernel's sockets 2,000",
+        ),
+        (
+            HOLD,
+            {"parties": replace(AGREED, servers=None, kernel=2010.5)},
+            "connections open at the same time: the swarm counts 2,000, the servers' /stats not known, "
+            "the kernel's sockets 2,010.5",
+        ),
+        (OPEN, {"arrivals": Arrivals()}, "not one arrival was planned in the window"),
+        (
+            OPEN,
+            {"arrivals": Arrivals(planned=6_000, sent=5_980, dropped=6)},
+            "6,000 arrivals planned, but 5,980 sent, 6 dropped and 4 errors",
+        ),
+        (OPEN, {"answered": 5_980}, "5,994 requests sent, but only 5,980 right answers and 4 errors"),
+        (OPEN, {"answered": 5_995}, "5,994 requests sent, but 5,995 right answers"),
         (CLOSED, {"throttled_s": 0.2}, "the server was throttled for 0.20 s of a 6.00 s window"),
         (CLOSED, {"p99_s": 0.004}, "p99 (0.004000 s) is below p50 (0.004500 s)"),
         (CLOSED, {"p99_s": None, "p999_s": 0.001}, "p99.9 (0.001000 s) is below p50 (0.004500 s)"),
@@ -138,3 +173,29 @@ def test_first_rule_that_objects_gives_the_reason() -> None:
 def test_notes_say_how_to_read_valid_numbers(evidence: Evidence, expected: tuple[str, ...]) -> None:
     """Closed loops and saturated or unknown generators are noted, nothing else."""
     assert expected == measurement_notes(evidence)
+
+
+def test_a_specimen_may_lose_track_of_its_connections() -> None:
+    """Losing them is its known defect; the figures show it."""
+    assert void_reason(replace(HOLD, deviates=True, parties=replace(AGREED, servers=7))) is None
+
+
+def test_workers_that_fill_their_cpus_together_are_the_limit() -> None:
+    """Seven workers at a seventh of the only core leave the server waiting although none of them is full."""
+    shared = replace(CLOSED, generator_cpu_ratio=0.14, load_cpus_ratio=0.98)
+
+    assert (CLOSED_LOOP, GENERATOR_LIMITED) == measurement_notes(shared)
+    assert (CLOSED_LOOP,) == measurement_notes(replace(shared, load_cpus_ratio=0.5))
+
+
+def test_a_ramp_says_itself_what_bound() -> None:
+    """Its steps go on until something binds, the generator perhaps; its figures are of the last step that held."""
+    ramp = replace(CLOSED, kind="ramp", failed=None, generator_cpu_ratio=0.97)
+
+    assert () == measurement_notes(ramp)
+    assert void_reason(ramp) is None
+
+
+def test_dropped_arrivals_are_noted_and_void_nothing() -> None:
+    """A server that cannot keep up is a finding; that the latencies are those of the rest must be said."""
+    assert "6 arrivals were never sent: latency is that of the others" in measurement_notes(OPEN)

@@ -1,0 +1,329 @@
+"""What the load phase tells the swarm, waits for and brings back, with master, exporter and engine played by the test.
+
+Time is the test's own: `Clock` moves when the code under test sleeps.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator import offer as offering
+from orchestrator.containers.launch import Running
+from orchestrator.errors import Lost, NotReady
+from orchestrator.load.master import Ramp, Row, SwarmState, Window
+from orchestrator.model import Ramp as Stairs
+from orchestrator.model import Scenario, Step, TrialSpec
+from orchestrator.observe.exporter_client import Reading
+from orchestrator.offer import asked, phase, timed
+from orchestrator.offer import hold as holding
+from orchestrator.offer import ramp as ramping
+from orchestrator.pod import Pod
+
+WORKERS = ("t0-worker-0", "t0-worker-1")
+POD = Pod("t0", Running("h", "holder", 1), (Running("s", "server", 2),), tuple(Running(w, w, 3) for w in WORKERS))
+CLOSED = Scenario("plain", "", "closed", "/plain", 50, 0.0, 2.0, 6.0, 10.0)
+HOLD = Scenario("hold", "", "hold", "/delay", 100, 5.0, 0.0, 0.0, 10.0)
+RELEASE = replace(HOLD, path="/hold", delay_s=0.0, answer="release")
+OPEN = replace(CLOSED, kind="open", rate_per_s=1000.0)
+SPEC = TrialSpec(0, 0, "c-epoll", "x", "closed", "default", 1, 2, "", users="engine")
+
+
+class Clock:
+    """Monotonic seconds that pass only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += max(seconds, 0.001)
+
+
+class Swarm:
+    """The master: `tell` says what the swarm's connections are at a time since the start."""
+
+    def __init__(self, clock: Clock, tell: Callable[[float], dict[str, Any]] = lambda _: {}) -> None:
+        self.clock, self.tell = clock, tell
+        self.orders: list[Any] = []
+        self.started_s: float | None = None
+        self.ramps: list[Ramp] = []
+        self.closed_after_s = 0.0
+
+    def state(self) -> SwarmState:
+        since_s = -1.0 if self.started_s is None else self.clock.now_s - self.started_s
+        told = {"workers": dict.fromkeys(WORKERS, "running"), "established": 0, "answered": 0, "failed": 0}
+        return SwarmState(self.clock.now_s + 5000.0, "running", 2, **{**told, **self.tell(since_s)})
+
+    def label(self, *words: str) -> None:
+        self.orders.append(("label", *words))
+
+    def open_window(self, name: str, start_s: float, end_s: float) -> None:
+        self.orders.append(("window", name, start_s - self.clock.now_s - 5000.0, end_s - start_s))
+
+    def start(self, *form: Any) -> None:
+        self.started_s = self.clock.now_s
+        self.orders.append(("start", *form))
+
+    def stop(self) -> None:
+        self.orders.append(("stop",))
+
+    def read_window(self, name: str) -> Window:
+        since_s = self.clock.now_s - (self.started_s or 0.0)
+        is_closed = since_s >= self.closed_after_s
+        errors = {"ECONNREFUSED in connect": 9} if name == "ramp-2" else {}
+        row = Row("c-epoll", "/plain", 1, {10: 1}, errors, 1)
+        return Window(dict.fromkeys(WORKERS, is_closed), {}, (row,), {}, dict.fromkeys(WORKERS, 40000000))
+
+    def read_ramp(self) -> Ramp:
+        return self.ramps.pop(0) if len(self.ramps) > 1 else self.ramps[0]
+
+
+class Exporter:
+    """Readings with `sockets(now)` TCP sockets."""
+
+    def __init__(self, clock: Clock, sockets: Callable[[], float] = lambda: 4.0) -> None:
+        self.clock, self.sockets = clock, sockets
+
+    def read(self, name: str) -> Reading:
+        return Reading(self.clock.now_s, {"tcp_sockets": self.sockets()}, {}, {}, {})
+
+
+class Bench:
+    """What a trial has at hand, with nothing real behind it."""
+
+    def __init__(self, scenario: Scenario, master: Swarm, exporter: Exporter) -> None:
+        variant = type("V", (), {"speaks": "http", "fixed_delay": False, "port": 8080})
+        self.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
+        self.site = type("S", (), {"client": None, "lab": "0"})
+        self.master, self.exporter, self.run_id = master, exporter, "r"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    made = Clock()
+    for module in (phase, timed, holding, ramping):
+        monkeypatch.setattr(module, "time", made)
+    monkeypatch.setattr(phase, "fallen", lambda *_: [])
+    monkeypatch.setattr(asked, "run_inside", lambda *_: (0, answer(100)))
+    yield made
+
+
+def answer(active: int, released: int = 0) -> str:
+    told = {"instances": {"0": {"active": active + 1, "held": 0}}, "released": released, "missing": [], "error": ""}
+    return json.dumps(told)
+
+
+def run(clock: Clock, scenario: Scenario, swarm: Swarm, exporter: Exporter | None = None, **spec: Any) -> offering.Load:
+    bench: Any = Bench(scenario, swarm, exporter or Exporter(clock))
+    load = offering.offer(bench, replace(SPEC, **spec), POD)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and "_stop_quietly" in thread.name:
+            thread.join()
+    return load
+
+
+def test_engine_users_are_one_for_each_worker_with_its_share(clock: Clock) -> None:
+    """The window begins after settling and warm-up and is as long as the scenario measures."""
+    swarm = Swarm(clock)
+    load = run(clock, CLOSED, swarm)
+
+    assert [
+        ("label", "r", "plain"),
+        ("window", "t0", 3.0, 6.0),
+        ("start", 2, 2, "plain", ["c-epoll"], 0),
+        ("stop",),
+    ] == swarm.orders
+    assert (6.0, 80_000_000) == (load.window_s, load.generator_memory_bytes)
+    assert (3.0, 9.0) == (load.first.at_s - 1000.0 if load.first else None, load.last.at_s - 1000.0)
+
+
+def test_locust_users_are_one_for_each_connection(clock: Clock) -> None:
+    """As many users as the scenario has connections, and no word of connections per user."""
+    swarm = Swarm(clock)
+    run(clock, CLOSED, swarm, users="locust")
+
+    assert ("start", 50, 50, "plain", ["c-epoll"]) in swarm.orders
+
+
+def test_an_open_load_goes_on_until_every_planned_arrival_has_its_outcome(clock: Clock) -> None:
+    """Stopping at the window's end would turn what is under way into missing answers; closed loops stop there."""
+    swarm = Swarm(clock)
+    swarm.closed_after_s = 15.0
+    stopped_s: list[float] = []
+    swarm.stop = lambda: stopped_s.append(clock.now_s - 1000.0)  # type: ignore[method-assign]
+    load = run(clock, OPEN, swarm)
+
+    assert stopped_s[0] >= 15.0
+    assert dict.fromkeys(WORKERS, True) == load.window.workers_closed
+
+
+def test_a_hold_is_read_with_all_open_and_ends_with_the_last_answer(clock: Clock) -> None:
+    """100 open after 0.3 s, answered after 5: the reading lies between, and all parties are compared there."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        if since_s < 0.3:
+            return {"established": 40}
+        opened = {"first_connect_s": 6000.1, "last_established_s": 6000.3}
+        return {"established": 100, **opened} if since_s < 5.0 else {"answered": 100, **opened}
+
+    swarm = Swarm(clock, tell)
+    open_s = iter([4.0])
+    load = run(clock, HOLD, swarm, Exporter(clock, lambda: next(open_s, 204.0)))
+
+    assert load.held is not None
+    assert 0.3 <= load.held.at_s - 1000.0 < 5.0 <= load.last.at_s - 1000.0
+    assert load.parties is not None
+    assert (100, 100, 100.0, True) == (
+        load.parties.swarm, load.parties.servers, load.parties.kernel, load.parties.agree,
+    )  # fmt: skip
+    assert 100 == load.established
+    assert pytest.approx(0.2) == load.established_s
+    assert "open 0.30 s after the order to start" in load.notes
+
+
+def test_parties_that_never_agree_are_brought_back_with_their_numbers(clock: Clock) -> None:
+    """The kernel has ten connections more than the swarm knows of."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        return {"established": 100} if since_s < 9.0 else {"answered": 100}
+
+    open_s = iter([4.0])
+    load = run(clock, replace(HOLD, delay_s=9.0), Swarm(clock, tell), Exporter(clock, lambda: next(open_s, 224.0)))
+
+    assert load.parties is not None
+    assert (110.0, False) == (load.parties.kernel, load.parties.agree)
+
+
+def test_parties_are_not_compared_once_answers_come(clock: Clock) -> None:
+    """Connections close then, and three looks are never at one instant."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        return {"established": 100} if since_s < 0.2 else {"answered": 100}
+
+    assert run(clock, replace(HOLD, delay_s=0.2), Swarm(clock, tell)).parties is None
+
+
+def test_a_hold_by_release_waits_until_all_have_asked_and_then_releases(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are open after 1 s, the last has asked after 2; nobody is let go before that, and then everybody."""
+    released_s: list[float] = []
+
+    def inside(_client: Any, _id: str, command: list[str]) -> tuple[int, str]:
+        told = json.loads(command[-1])
+        assert ("127.0.0.1", 8080, 3) == (told["host"], told["port"], told["instances"])
+        if told["release"]:
+            released_s.append(clock.now_s - 1000.0)
+        return 0, answer(100, 100)
+
+    def tell(since_s: float) -> dict[str, Any]:
+        if released_s:
+            return {"established": 100, "waiting": 0, "answered": 100}
+        return {"established": 100 if since_s > 1 else 10, "waiting": 100 if since_s > 2 else 90}
+
+    monkeypatch.setattr(asked, "run_inside", inside)
+    run(clock, RELEASE, Swarm(clock, tell), server_processes=3)
+
+    assert 1 == len(released_s)
+    assert released_s[0] > 2.0
+
+
+def test_a_hundred_thousand_get_more_time_to_open_than_a_hundred(clock: Clock) -> None:
+    """A swarm that opens nothing is given up after half a minute, or after more than a minute for the many."""
+
+    def given_up_s(connections: int) -> float:
+        load = run(clock, replace(RELEASE, connections=connections), Swarm(clock))
+        return load.loaded_s
+
+    assert 30.0 < given_up_s(100) < 60.0 < given_up_s(100_000) < 200.0
+
+
+def test_a_worker_that_ends_breaks_the_trial_off_within_seconds(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine says so long before Locust does; the text has the container and its exit code."""
+    swarm = Swarm(clock)
+
+    def fallen(_client: Any, _lab: str, containers: list[Running]) -> list[Running]:
+        assert [*POD.workers, POD.holder] == containers
+        return [POD.workers[1]] if clock.now_s > 1005.0 else []
+
+    monkeypatch.setattr(phase, "fallen", fallen)
+    monkeypatch.setattr(phase, "ended", lambda _client, one: f"{one.name} ended during the trial with exit code 137")
+    with pytest.raises(Lost, match=r"^t0-worker-1 ended during the trial with exit code 137; the trial was broken off"):
+        run(clock, CLOSED, swarm)
+
+    assert clock.now_s < 1007.0
+    assert ("stop",) in swarm.orders
+
+
+@pytest.mark.parametrize(("silent_s", "is_lost"), [(3.0, False), (60.0, True)])
+def test_a_worker_that_hangs_is_lost_and_one_that_is_late_is_not(
+    clock: Clock, silent_s: float, is_lost: bool
+) -> None:
+    """Locust calls a busy worker missing until its next heartbeat."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        is_silent = 1.0 < since_s < 1.0 + silent_s
+        return {"workers": {WORKERS[0]: "missing" if is_silent else "running", WORKERS[1]: "running"}}
+
+    if not is_lost:
+        run(clock, CLOSED, Swarm(clock, tell))
+        return
+    with pytest.raises(Lost, match="1 of 2 workers have been silent"):
+        run(clock, CLOSED, Swarm(clock, tell))
+
+
+STAIRS = Stairs("connections", 50.0, 200.0, 2.0, 3.0, 1.0, 0.01, 0.1)
+RAMP = replace(CLOSED, kind="ramp", warmup_s=0.0, measure_s=0.0, ramp=STAIRS)
+STEPS = (
+    Step(50.0, 500.0, 0.001, 0.002, 0.0, 50, 0.2, ""),
+    Step(100.0, 900.0, 0.001, 0.002, 0.0, 100, 0.4, ""),
+    Step(200.0, 10.0, 0.001, 0.002, 0.5, 110, 0.4, "errors"),
+)
+NAMES = ("ramp-0", "ramp-1", "ramp-2")
+
+
+def test_a_ramp_is_waited_for_and_not_mistaken_for_the_one_before(clock: Clock) -> None:
+    """The master still tells of an earlier trial's ramp at first; what bound is in a note, with its errors."""
+    before = Ramp(False, STEPS[:1], 50.0, "nothing up to 50", ("old-0",))
+    swarm = Swarm(clock)
+    swarm.ramps = [before, before, Ramp(True, (), None, "", ("ramp-0",)), Ramp(False, STEPS, 100.0, "errors", NAMES)]
+    load = run(clock, RAMP, swarm)
+
+    assert load.ramp is not None
+    assert (STEPS, 100.0, "errors") == (load.ramp.steps, load.ramp.breaking_point, load.ramp.bound_by)
+    assert (100, {}) == (load.established, load.window.rows[0].errors)
+    assert ("errors at 200, where it ended: 9 ECONNREFUSED in connect",) == load.notes
+
+
+def test_a_ramp_that_does_not_begin_is_given_up(clock: Clock) -> None:
+    """One line with what was expected, not a wait for ever."""
+    swarm = Swarm(clock)
+    swarm.ramps = [Ramp(False, (), None, "")]
+    with pytest.raises(NotReady, match=r"^ramp plain: expected its first step in time, seen no steps"):
+        run(clock, RAMP, swarm)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "factor", "steps"), [(50, 200, 2.0, 3), (50, 5000, 1.5, 13), (50, 50, 2.0, 1), (1, 1000, 10.0, 4)]
+)
+def test_steps_are_counted_up_to_the_last_one(first: float, last: float, factor: float, steps: int) -> None:
+    """The last step is `last` itself, however far the factor would go."""
+    assert steps == ramping.count_steps(replace(STAIRS, first=first, last=last, factor=factor))
+
+
+def test_servers_that_cannot_be_asked_are_a_reason_and_no_number() -> None:
+    """A process nobody met, or one that does not count, makes the sum unknown."""
+    seen = asked.Asked({"0": {"active": 11}}, 0, (1, 2), "ConnectionRefusedError: refused")
+    blank = asked.Asked({"0": {"active": None}}, 0, (), "")
+
+    assert (None, "/stats of process 1, 2 could not be had: ConnectionRefusedError: refused") == seen.active
+    assert (None, "/stats gives active as [None]") == blank.active
+    assert (18, "") == asked.Asked({"0": {"active": 11}, "1": {"active": 9}}, 0, (), "").active
