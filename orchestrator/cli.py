@@ -21,6 +21,7 @@ import requests
 from docker.errors import DockerException
 
 from orchestrator.config.load import load_lab
+from orchestrator.containers.engine import find_engine
 from orchestrator.down import collect, take_down
 from orchestrator.errors import BadInput, LabError
 from orchestrator.light import first_light
@@ -226,7 +227,7 @@ def main() -> NoReturn:
     # The lab's own pages are on loopback, whatever proxy the outside world needs.
     os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
     try:
-        lab.main(standalone_mode=False)
+        lab.main(standalone_mode=False, prog_name="lab")
     except click.exceptions.Abort:
         raise SystemExit(_complain("interrupted; finished trials are kept", 130)) from None
     except KeyboardInterrupt:
@@ -238,7 +239,8 @@ def main() -> NoReturn:
         raise SystemExit(_complain(str(error), error.exit_code)) from None
     except (DockerException, requests.RequestException) as error:
         brief = str(error).splitlines()[0][:300]
-        text = f"the Docker engine failed in the middle: {brief}. Try: docker info, then lab up"
+        hint = "Try: docker info, then lab up" if find_engine() else "No engine answers now; lab up starts one"
+        text = f"the Docker engine failed in the middle: {brief}. {hint}"
         raise SystemExit(_complain(text, 3)) from None
     except BrokenPipeError:
         raise SystemExit(0) from None

@@ -1,0 +1,418 @@
+"""The command line: every failure is one line and a documented exit code, and what touches nothing touches nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pytest
+from docker.errors import DockerException
+
+from orchestrator import cli, errors
+from orchestrator.config.load import load_lab
+from orchestrator.model import Metrics, Plan, Run, TrialResult
+from orchestrator.planning.plan import make_plan
+from orchestrator.report.text import PageRow, VariantRow
+from orchestrator.results.codec import encode
+from orchestrator.results.store import open_store
+from orchestrator.run import Scripted, judge
+
+ROOT = Path(__file__).resolve().parents[2]
+BROKEN = Path(__file__).parent / "broken"
+BROKEN_FILES = sorted(path.stem for path in BROKEN.glob("*.yaml") if path.stem != "sound")
+SOUND = str(BROKEN / "sound.yaml")
+VERBS = sorted(cli.lab.commands)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    code: object
+    out: str
+    err: str
+
+
+class Command:
+    """Runs `lab` in this process, on an engine that only notes whether anybody called."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, called: socket.socket):
+        self._capsys = capsys
+        self._monkeypatch = monkeypatch
+        self._called = called
+
+    def __call__(self, *arguments: str) -> Done:
+        self._monkeypatch.setattr(sys, "argv", ["lab", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = self._capsys.readouterr()
+        return Done(ended.value.code, said.out, said.err)
+
+    @property
+    def engine_was_called(self) -> bool:
+        """Whether anybody connected to DOCKER_HOST; a connection waits in the backlog until it is taken."""
+        try:
+            self._called.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+
+@pytest.fixture
+def lab(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Command]:
+    """The command in an empty folder, with 160 columns and no engine behind DOCKER_HOST."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        listener.setblocking(False)
+        yield Command(capsys, monkeypatch, listener)
+    signal.signal(signal.SIGTERM, before)
+
+
+def raising(error: BaseException) -> object:
+    """Return a story function that fails."""
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    return fail
+
+
+def words(text: str) -> str:
+    """Return a text with every run of blanks as one."""
+    return " ".join(text.split())
+
+
+def make_run(finished: dict[str, str | None]) -> Run:
+    """Return a run of one trial for each variant of sound.yaml's plan. finished: variant -> void reason or None."""
+    plan = make_plan(load_lab(Path(SOUND)), "quick", nofile_granted=None)
+    first = {spec.variant: spec for spec in reversed(plan.trials)}
+    specs = tuple(first[name] for name in finished)
+    trials = tuple(
+        TrialResult(spec, finished[spec.variant], Metrics(), {}, {}, (), (), "2026-11-23T08:20:36Z", 8.0, 4.0)
+        for spec in specs
+    )
+    return Run("20261123T082036Z-quick-ab12cd", "quick", "a", "b", {}, Plan("quick", 1, specs, ()), trials)
+
+
+# --- a broken lab file -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("verb", ["check", "plan", "up"])
+@pytest.mark.parametrize("name", BROKEN_FILES)
+def test_a_broken_lab_file_ends_every_verb_before_anything_starts(lab: Command, name: str, verb: str) -> None:
+    """Exit code 2, one line that names the file, no word on stdout, no call to the engine, nothing written."""
+    file = BROKEN / f"{name}.yaml"
+    done = lab("--file", str(file), verb)
+
+    assert (2, "", 1, False) == (done.code, done.out, len(done.err.splitlines()), "Traceback" in done.err)
+    assert f"lab: {file}:" == done.err[: len(f"lab: {file}:")]
+    assert ("\n", True) == (done.err[-1], done.err[:-1].isprintable())
+    assert (False, ["s"], False) == (lab.engine_was_called, files_here(), (BROKEN / ".lab").exists())
+
+
+def test_a_broken_lab_file_ends_a_real_process_alike() -> None:
+    """From the shell it is no other."""
+    file = BROKEN / "tab.yaml"
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", "--file", str(file), "check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (2, "", 1) == (done.returncode, done.stdout, len(done.stderr.splitlines()))
+    assert f"lab: {file}:6: expected YAML" == done.stderr[: len(f"lab: {file}:6: expected YAML")]
+
+
+@pytest.mark.parametrize("verb", ["build", "run", "status"])
+def test_a_missing_lab_file_is_bad_input(lab: Command, verb: str) -> None:
+    """Also for the verbs that would have begun with the engine."""
+    done = lab("--file", "nowhere.yaml", verb)
+
+    assert Done(2, "", "lab: nowhere.yaml: expected a lab file, found nothing there; check the path\n") == done
+    assert not lab.engine_was_called
+
+
+def test_a_sound_lab_file_is_in_order(lab: Command) -> None:
+    """One line on stdout with what is declared; nothing is touched."""
+    done = lab("--file", SOUND, "check")
+
+    said = f"{SOUND}: 2 variants, 2 scenarios, 1 suites, 1 profiles: all in order\n"
+    assert Done(0, said, "") == done
+    assert (False, ["s"]) == (lab.engine_was_called, files_here())
+
+
+def files_here() -> list[str]:
+    """Return the names in the working folder."""
+    return sorted(path.name for path in Path.cwd().iterdir())
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+
+def examples_of(verb: str) -> list[list[str]]:
+    """Return the words of each example in a verb's help."""
+    epilog = cli.lab.commands[verb].epilog or ""
+    label, _, examples = epilog.partition(": ")
+    assert label in ("Example", "Examples")
+    return [shlex.split(example) for example in examples.split(", ")]
+
+
+def test_the_verbs_are_these() -> None:
+    """A new one is named here, on purpose."""
+    assert ["build", "check", "down", "gc", "plan", "run", "show", "status", "up"] == VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_that_ends_with_examples_that_parse(lab: Command, verb: str) -> None:
+    """Help needs neither lab file nor engine; every example is a line of this very verb."""
+    done = lab(verb, "--help")
+
+    assert (0, "", f"Usage: lab {verb}") == (done.code, done.err, done.out[: len(f"Usage: lab {verb}")])
+    epilog = words(cli.lab.commands[verb].epilog or "no examples")
+    assert epilog == words(done.out)[-len(epilog) :]
+    for example in examples_of(verb):
+        assert ["lab", verb] == example[:2]
+        cli.lab.commands[verb].make_context(verb, example[2:])  # raises where it does not parse
+    assert not lab.engine_was_called
+
+
+def test_help_lists_every_verb_and_what_the_exit_codes_mean(lab: Command) -> None:
+    """Every code of the error tree is among them."""
+    done = lab("--help")
+    listed = re.findall(r"^  (\w+)  +\S", done.out.partition("Commands:")[2], re.MULTILINE)
+    codes = "0 fine, 1 failed verification, 2 bad input, 3 environment, 4 void or undecided, 130 interrupted."
+
+    assert (0, VERBS) == (done.code, listed)
+    assert f"Exit codes: {codes}" == words(done.out)[-len(f"Exit codes: {codes}") :]
+    tree: list[type[errors.LabError]] = [errors.LabError, *errors.LabError.__subclasses__()]
+    assert {1, 2, 3, 4} == {error.exit_code for error in tree}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nope"], "Error: No such option '--nope'."),
+        (["plna"], "Error: No such command 'plna'."),
+        (["run", "--trials", "0"], "Error: Invalid value for '--trials': 0 is not in the range 1<=x<=1000."),
+        (["plan", "quick", "smoke"], "Error: Got unexpected extra argument (smoke)"),
+    ],
+)
+def test_a_mistyped_command_is_bad_input(lab: Command, arguments: list[str], said: str) -> None:
+    """Usage and what is wrong, on stderr."""
+    done = lab(*arguments)
+
+    assert (2, "", said) == (done.code, done.out, done.err.splitlines()[-1][: len(said)])
+
+
+# --- plan ------------------------------------------------------------------------------------------------------------
+
+
+def test_plan_quick_names_what_is_left_out_and_why(lab: Command) -> None:
+    """The seeds have no answer at once; twenty trials remain; nothing is touched."""
+    done = lab("--file", str(ROOT / "lab.yaml"), "plan", "quick")
+    trials, _, left_out = done.out.partition("Left out: 2")
+
+    assert (0, "", "Plan of suite quick: 20 trials, seed 1,") == (done.code, done.err, done.out[:39])
+    assert [str(n) for n in range(1, 21)] == re.findall(r"^(\d+) ", trials, re.MULTILINE)
+    assert [
+        "variant scenario reason",
+        "seed-go plain knows one answer only, after a fixed delay; plain asks for /plain at once",
+        "seed-c plain speaks the raw line protocol; plain asks for HTTP /plain",
+    ] == [words(line) for line in left_out.splitlines() if line.strip()]
+    assert (False, ["s"]) == (lab.engine_was_called, files_here())
+
+
+def test_plan_as_json_is_the_plan(lab: Command) -> None:
+    """The whole of it and nothing beside it."""
+    file = ROOT / "lab.yaml"
+    done = lab("--file", str(file), "plan", "quick", "--json")
+    document = json.loads(done.out)
+
+    assert (0, "") == (done.code, done.err)
+    assert encode(make_plan(load_lab(file), "quick", nofile_granted=None)) == document
+    assert ("quick", 20, ["seed-go", "seed-c"]) == (
+        document["suite"],
+        len(document["trials"]),
+        [out["variant"] for out in document["left_out"]],
+    )
+
+
+def test_an_unknown_suite_is_refused_with_the_known_ones(lab: Command) -> None:
+    """`plan` says what to write."""
+    done = lab("--file", SOUND, "plan", "quik")
+
+    assert Done(2, "", f"lab: {SOUND}: 'quik' is not a suite; write one of: quick\n") == done
+
+
+def test_an_unknown_suite_is_not_run(lab: Command) -> None:
+    """Neither lock nor engine is touched before the name is known."""
+    done = lab("--file", SOUND, "run", "quik")
+
+    assert Done(2, "", f"lab: {SOUND}: no suite 'quik'; known: quick\n") == done
+    assert (False, False) == (lab.engine_was_called, (BROKEN / ".lab").exists())
+
+
+# --- show ------------------------------------------------------------------------------------------------------------
+
+
+def test_show_without_results_names_the_next_step(lab: Command) -> None:
+    """Bad input, and no database is made by looking for one."""
+    done = lab("show")
+
+    assert (2, "", "/results/lab.db: there are no results yet. Next: lab run quick\n") == (
+        done.code,
+        done.out,
+        done.err[-63:],
+    )
+    assert (1, ["s"]) == (len(done.err.splitlines()), files_here())
+
+
+def test_show_finds_a_run_by_the_beginning_of_its_id(lab: Command) -> None:
+    """The list names it; a beginning that none has is bad input."""
+    run = make_run({"c-epoll": "no worker", "seed-c": None})
+    Path("results").mkdir()
+    with open_store(Path("results/lab.db")) as store:
+        store.begin_run(run.run_id, "quick", "a", {}, run.plan)
+        store.add_trial(run.run_id, run.trials[0])
+
+    assert Done(0, f"{run.run_id}  quick  not finished\n", "") == lab("show", "--list")
+    assert run.run_id == json.loads(lab("show", "--json", "20261123").out)["run_id"]
+    assert (2, "", 1) == ((done := lab("show", "2027")).code, done.out, len(done.err.splitlines()))
+
+
+# --- exit codes of what was started ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("finished", "code", "said"),
+    [
+        ({"c-epoll": None, "seed-c": None}, 0, ""),
+        ({"c-epoll": "refused: GET /plain: 404", "seed-c": None}, 1, "lab: failed verification: c-epoll\n"),
+        ({"c-epoll": None, "seed-c": "no worker"}, 4, "lab: no valid trial: seed-c on wait\n"),
+    ],
+)
+def test_a_run_ends_with_the_code_of_its_worst_variant(
+    lab: Command, monkeypatch: pytest.MonkeyPatch, finished: dict[str, str | None], code: int, said: str
+) -> None:
+    """The tables are printed all the same, and what took the time."""
+    monkeypatch.setattr(cli, "run_suite", lambda *_, **__: Scripted(judge(make_run(finished)), 1.25))
+    done = lab("--file", SOUND, "run")
+
+    assert (code, said) == (done.code, done.err)
+    assert re.search(r"^set-up took 1\.2 s; ", done.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("state", "code"), [("verified", 0), ("GET /plain: expected 200, seen 404", 1)])
+def test_a_lab_with_an_unverified_variant_is_up_and_says_so(
+    lab: Command, monkeypatch: pytest.MonkeyPatch, state: str, code: int
+) -> None:
+    """Exit code 1, below the table that says why."""
+    variant = load_lab(Path(SOUND)).variants["c-epoll"]
+    page = PageRow("Prometheus: every metric", "http://127.0.0.1:9090", "ready")
+    standing = SimpleNamespace(pages=[page], variants=[VariantRow(variant, "127.1.0.1:8080", state)])
+    monkeypatch.setattr(cli, "bring_up", lambda *_: standing)
+    done = lab("--file", SOUND, "up", "--no-load")
+
+    complaint = ["lab: c-epoll: not verified, see the table above"] if code else []
+    assert (code, complaint) == (done.code, [line for line in done.err.splitlines() if line.startswith("lab: ")])
+    assert ("http://127.0.0.1:9090" in done.out, state in done.out) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NotReady("master: no answer. Try: docker logs m"), 3),
+        (errors.Refused("c-epoll: GET /plain: 404"), 1),
+        (errors.Undecided("quick: no valid trial"), 4),
+    ],
+)
+def test_a_failure_of_the_lab_is_its_own_line_and_code(
+    lab: Command, monkeypatch: pytest.MonkeyPatch, error: errors.LabError, code: int
+) -> None:
+    """As the error tree says; no log of a crash is written."""
+    monkeypatch.setattr(cli, "bring_up", raising(error))
+
+    assert Done(code, "", f"lab: {error}\n") == lab("--file", SOUND, "up")
+    assert ["s"] == files_here()
+
+
+def test_an_engine_that_fails_in_the_middle_is_an_environment(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line of the engine's words, and that it is gone."""
+    monkeypatch.setattr(cli, "bring_up", raising(DockerException("connection reset\nand more")))
+    monkeypatch.setattr(cli, "find_engine", lambda: None)
+
+    said = "lab: the Docker engine failed in the middle: connection reset. No engine answers now; lab up starts one\n"
+    assert Done(3, "", said) == lab("--file", SOUND, "up")
+
+
+def test_an_unexpected_exception_is_one_line_and_a_log(
+    lab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The traceback goes to a file whose place is told."""
+    monkeypatch.setattr(cli, "bring_up", raising(ZeroDivisionError("division by zero")))
+    log = tmp_path / ".lab" / "crash.log"
+
+    said = f"lab: a defect of the lab: ZeroDivisionError: division by zero. Details: {log}\n"
+    assert Done(3, "", said) == lab("--file", SOUND, "up")
+    assert ("Traceback (most recent call last):", "ZeroDivisionError: division by zero") == (
+        log.read_text().splitlines()[0],
+        log.read_text().splitlines()[-1],
+    )
+
+
+def test_an_interrupted_command_says_what_is_kept(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with 130 and one line; no log of a crash is written."""
+    monkeypatch.setattr(cli, "bring_up", raising(KeyboardInterrupt()))
+    done = lab("--file", SOUND, "up")
+
+    assert (130, "", "lab: interrupted; finished trials are kept") == (done.code, done.out, done.err.strip())
+    assert ["s"] == files_here()
+
+
+def test_a_terminated_command_ends_like_an_interrupted_one(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM unwinds, so that what was started is taken down."""
+    unwound: list[str] = []
+
+    def wait_for_the_end(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            unwound.append("yes")
+
+    monkeypatch.setattr(cli, "bring_up", wait_for_the_end)
+    done = lab("--file", SOUND, "up")
+
+    assert (130, "lab: interrupted; finished trials are kept", ["yes"]) == (done.code, done.err.strip(), unwound)
+
+
+def test_the_engine_of_these_tests_notes_a_call(lab: Command, tmp_path: Path) -> None:
+    """Otherwise that nobody called would prove nothing."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(tmp_path / "s"))
+
+        assert (True, False) == (lab.engine_was_called, lab.engine_was_called)
+
+
+def test_commands_are_clicks_own() -> None:
+    """The group holds commands only, so that the tests above saw every verb."""
+    assert [] == [name for name, command in cli.lab.commands.items() if isinstance(command, click.Group)]
