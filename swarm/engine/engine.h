@@ -55,6 +55,7 @@ struct engine_group {
     int sample;               /* compare the body of every n-th answer with `body`; 1: each, 0: none. Length: always */
     int connections;          /* closed, hold: open at once; open: the pool's size; storm: one burst */
     int opening;              /* connects under way at once, at most; storm: no limit */
+    double opens_per_s;       /* closed, hold: first connects are spread at this rate; 0: as fast as `opening` lets them */
     uint64_t patience_ns;     /* a connect, and then an answer, that takes longer has failed with TIMEOUT */
     int once;                 /* hold: one exchange per connection, then no more. 0: go on with the next connection */
     int stays;                /* hold: keep the connection open after its answer, until the group ends */

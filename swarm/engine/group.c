@@ -52,6 +52,8 @@ static int check(const struct engine_group *told)
         told->connections < 1 || told->connections > CONNECTIONS_MAX || told->patience_ns == 0 || told->sample < 0 ||
         (is_clocked && told->first_ns == 0))
         return EINVAL;
+    if (!(told->opens_per_s >= 0 && told->opens_per_s <= 1e8))
+        return EINVAL;
     if (told->kind == ENGINE_OPEN && !(told->rate_per_s > 0 && told->rate_per_s <= 1e8))
         return EINVAL;
     if (told->kind == ENGINE_STORM && told->every_ns < 1000 * 1000)

@@ -105,6 +105,7 @@ struct group {
     uint64_t arrivals, next_ns;
     uint64_t *queue;
     size_t queue_cap, queue_first, queue_len;
+    uint64_t opens_from_ns, opens; /* opens_per_s: since the first turn */
     size_t burst_left; /* storm: connects of the present burst that were not begun */
     uint64_t burst_ns;
     bool is_ending;

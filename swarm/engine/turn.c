@@ -9,22 +9,35 @@ enum {
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-/* Opens what may be opened now. Returns whether there is more to open at once. */
-static bool open_some(struct group *g, uint64_t now_ns)
+/* When the next first connect may begin. Later ones, which take the place of those that ended, are not held back. */
+static uint64_t next_open_ns(struct group *g, uint64_t now_ns)
+{
+    if (g->opens_from_ns == 0)
+        g->opens_from_ns = now_ns;
+    if (g->told.opens_per_s <= 0 || g->opens >= g->connections)
+        return 0;
+    return g->opens_from_ns + (uint64_t)((double)g->opens * 1e9 / g->told.opens_per_s);
+}
+
+/* Opens what may be opened now; returns when there may be more: 0 at once, UINT64_MAX when something else happens first. */
+static uint64_t open_some(struct group *g, uint64_t now_ns)
 {
     for (int i = 0; i < OPENS_PER_TURN; i++) {
         struct conn *c = g->lists[UNOPENED].first;
         if (!c || g->lists[CONNECTING].len >= (size_t)g->told.opening)
-            return false;
+            return UINT64_MAX;
+        const uint64_t due_ns = next_open_ns(g, now_ns);
+        if (due_ns > now_ns)
+            return due_ns;
         const uint64_t begun_ns = clock_ns();
+        g->opens++;
         conn_open(c, g->told.kind == ENGINE_HOLD ? begun_ns : 0, begun_ns);
     }
-    (void)now_ns;
-    return true;
+    return 0;
 }
 
-/* Begins what is left of a burst, and the next burst when its time has come. */
-static bool storm_some(struct group *g, uint64_t now_ns)
+/* Begins what is left of a burst, and the next burst when its time has come; returns when there is more to do. */
+static uint64_t storm_some(struct group *g, uint64_t now_ns)
 {
     if (g->burst_left == 0 && g->next_ns <= now_ns) {
         g->burst_ns = g->next_ns;
@@ -44,7 +57,7 @@ static bool storm_some(struct group *g, uint64_t now_ns)
         row_sent(g->engine, g->row, g->burst_ns, begun_ns);
         conn_open(c, g->burst_ns, begun_ns);
     }
-    return g->burst_left > 0;
+    return g->burst_left > 0 ? 0 : g->next_ns;
 }
 
 static uint64_t end_pauses(struct group *g, uint64_t now_ns)
@@ -82,16 +95,10 @@ void group_turn(struct group *g, uint64_t now_ns)
 {
     uint64_t due_ns = least(now_ns + SOON_NS, end_patience(g, now_ns));
     due_ns = least(due_ns, end_pauses(g, now_ns));
-    bool has_more;
-    if (g->told.kind == ENGINE_STORM) {
-        has_more = storm_some(g, now_ns);
-        due_ns = least(due_ns, g->next_ns);
-    } else {
-        has_more = open_some(g, now_ns);
-    }
+    due_ns = least(due_ns, g->told.kind == ENGINE_STORM ? storm_some(g, now_ns) : open_some(g, now_ns));
     if (g->told.kind == ENGINE_OPEN) {
         group_arrive(g, now_ns);
         due_ns = least(due_ns, g->next_ns);
     }
-    g->due_ns = has_more ? 0 : due_ns;
+    g->due_ns = due_ns;
 }

@@ -348,6 +348,23 @@ def test_a_hold_is_answered_once_each_or_counted_as_missing(engine: Loose, serve
     eventually(lambda: engine.counts(row)["established"] == 0)
 
 
+def test_first_connects_are_spread_at_the_rate_asked_for(engine: Loose, server: Callable[[Serve], int]) -> None:
+    """Never more than the rate allows by now, and all in the end; later connects are not held back."""
+    row = engine.row()
+    begun_s = time.monotonic()
+    engine.group(row, CLOSED, server(answering(ANSWER, pause_s=0.05)), 100, opens_per_s=200.0)
+    seen: list[tuple[int, float]] = []
+
+    def are_all_open() -> bool:
+        opened = engine.counts(row)["opened"]
+        seen.append((opened, time.monotonic() - begun_s))
+        return opened >= 100
+
+    eventually(are_all_open)
+    assert [] == [(opened, at_s) for opened, at_s in seen if opened > at_s * 200 + 1]
+    assert len({opened for opened, _ in seen}) > 10
+
+
 def test_storm_bursts_are_accounted_for(engine: Loose, server: Callable[[Serve], int]) -> None:
     """Three bursts of 50 in a window, each connection asks once, on a connection of its own."""
     row = engine.row()
