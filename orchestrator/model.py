@@ -13,6 +13,7 @@ from typing import Literal
 Kind = Literal["closed", "open", "hold", "ramp", "storm"]
 Users = Literal["locust", "engine"]
 Protocol = Literal["http", "raw"]
+Threads = Literal["few", "per-connection"]
 Processes = Literal["one", "reuseport"]
 
 
@@ -27,6 +28,7 @@ class Profile:
     best_effort: bool  # True: a value that did not take is recorded; False: it is an error
     server_cpus: str  # a Linux CPU list such as "1,3-5", or "auto"
     load_cpus: str  # the same, for workers, master and observers
+    host: Mapping[str, str] = field(default_factory=dict)  # the host's own settings; only `lab tune` applies them
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Variant:
     kernel_least: tuple[int, int]
     deviations: tuple[str, ...]  # where it departs from the contract on purpose, in words
     specimen: bool = False  # True: shown for its defects; its errors are its signature and void no trial
+    threads: Threads = "few"  # whether a connection costs a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Scenario:
     answer: Literal["delay", "release"] = "delay"  # hold: what ends it
     every_s: float = 0.0  # storm
     ramp: Ramp | None = None
+    sources: int = 0  # source addresses, shared by all workers; 0: each worker has its own, as many as it likes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class Suite:
     trials: int  # repetitions of each variant x scenario
     profile: str
     seed: int
+    reverts: tuple[str, ...] = ()  # ablation: each pairing also runs with one of these, as in "nofile=1024"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +142,21 @@ class Lab:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One constraint on the number of connections open at once, as predicted before the trial."""
+    """One constraint on what a trial asks for, as predicted before it begins."""
 
     name: str  # "server descriptors", "source ports", "kernel memory", ...
-    most: float | None  # connections it allows; None: none in sight
+    most: float | None  # what it allows, in `unit`; None: no limit in sight, or not known (the formula says which)
     formula: str  # with the numbers in it
     fix: str  # what would raise it
     whose: Literal["container", "host", "variant", "lab"]  # where that is done
     calibrated: bool = True  # False: a constant from the reference, not measured on this host
+    wanted: float = 0.0  # what the trial asks for, in `unit`
+    unit: str = "connections"  # open at once; or "arrivals/s"
+    hard: bool = True  # True: beyond it a connection fails. False: it costs time, or loses some
+
+    @property
+    def exceeded(self) -> bool:
+        return self.most is not None and self.wanted > self.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +174,8 @@ class TrialSpec:
     why_processes: str  # the limit that asked for this many, in words
     users: Users = "locust"  # who loads, decided
     reverted: str = ""  # ablation: the setting that this trial takes back, as in "net.core.somaxconn=128"
-    bounds: tuple[Bound, ...] = ()  # what limits the connections, the binding one first
+    bounds: tuple[Bound, ...] = ()  # what limits the trial, the binding one first
+    predicted: Mapping[str, float] = field(default_factory=dict)  # figures by their names in Metrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from orchestrator.config.defaults import settle_revert
 from orchestrator.config.faults import Where, advise
-from orchestrator.config.schema import LabFile, ProfileSection, ScenarioSection
+from orchestrator.config.kinds import Complaint, find_misfits
+from orchestrator.config.schema import LabFile, ProfileSection, SuiteSection
 from orchestrator.units import format_cpu_list, parse_cpu_list, shown
-
-Complaint = tuple[Where, str]
 
 
 def find_contradictions(lab: LabFile, variants: Collection[str]) -> list[Complaint]:
@@ -18,7 +18,7 @@ def find_contradictions(lab: LabFile, variants: Collection[str]) -> list[Complai
     """
     return [
         *(found for name, profile in lab.profiles.items() for found in _cpus(("profiles", name), profile)),
-        *(found for name, scenario in lab.scenarios.items() for found in _kind(("scenarios", name), scenario)),
+        *(found for name, scenario in lab.scenarios.items() for found in find_misfits(("scenarios", name), scenario)),
         *_references(lab, variants),
         *_ports(lab),
     ]
@@ -33,45 +33,34 @@ def _cpus(where: Where, profile: ProfileSection) -> Iterator[Complaint]:
         yield (*where, "load_cpus"), text
 
 
-def _kind(where: Where, scenario: ScenarioSection) -> Iterator[Complaint]:
-    yield from _closed(where, scenario) if scenario.kind == "closed" else _hold(where, scenario)
-
-
-def _closed(where: Where, scenario: ScenarioSection) -> Iterator[Complaint]:
-    if scenario.connections is None and scenario.users is None:
-        yield (*where, "connections"), "missing; a closed scenario needs it: write 'connections: 50'"
-    if scenario.connections is not None and scenario.users is not None:
-        text = "in a closed scenario each user has one connection; write either 'users' or 'connections'"
-        yield (*where, "users"), text
-    if scenario.measure is None:
-        yield (*where, "measure"), "missing; a closed scenario needs it: write 'measure: 6s'"
-    if scenario.delay is not None:
-        yield (*where, "delay"), "expected only in a hold scenario; remove it, or write 'kind: hold'"
-
-
-def _hold(where: Where, scenario: ScenarioSection) -> Iterator[Complaint]:
-    if scenario.connections is None:
-        yield (*where, "connections"), "missing; a hold scenario needs it: write 'connections: 2000'"
-    if scenario.delay is None:
-        yield (*where, "delay"), "missing; a hold scenario needs it: write 'delay: 5s'"
-    if scenario.users is not None:
-        yield (*where, "users"), "a hold scenario counts connections; write 'connections' instead"
-    if scenario.path not in (None, "/delay"):
-        yield (*where, "path"), f"expected '/delay' in a hold scenario, saw {shown(scenario.path)}; remove it"
-    if scenario.warmup is not None:
-        yield (*where, "warmup"), "a hold scenario has no warm-up: every connection counts; remove it"
-    if scenario.measure is not None:
-        yield (*where, "measure"), "a hold scenario's window ends with its last answer; remove it, and write 'delay'"
-
-
 def _references(lab: LabFile, variants: Collection[str]) -> Iterator[Complaint]:
     for name, suite in lab.suites.items():
         where: Where = ("suites", name)
         yield from _names((*where, "scenarios"), suite.scenarios, lab.scenarios, "scenario")
         yield from _all_or_names((*where, "variants"), suite.variants, variants)
         yield from _names_profile((*where, "profile"), suite.profile, lab)
+        yield from _reverts((*where, "reverts"), suite, lab)
     yield from _names_profile(("arena", "profile"), lab.arena.profile, lab)
     yield from _all_or_names(("arena", "variants"), lab.arena.variants, variants)
+
+
+def _reverts(where: Where, suite: SuiteSection, lab: LabFile) -> Iterator[Complaint]:
+    profile = lab.profiles.get(suite.profile)
+    if profile is None:
+        return  # complained about already
+    tuned = {**profile.sysctls, "nofile": str(profile.nofile)}
+    seen: set[str] = set()
+    for index, text in enumerate(suite.reverts):
+        name, settled = text.partition("=")[0], settle_revert(text)
+        if name not in tuned:
+            yield (*where, index), f"profile {suite.profile} does not set {name}; {advise(name, tuned)}"
+        elif settled is None:
+            yield (*where, index), f"{name} has no default of its own; write a value to revert to, as in '{name}=1'"
+        elif settled == f"{name}={tuned[name]}":
+            yield (*where, index), f"{settled} is what profile {suite.profile} has; write another value, or remove it"
+        elif settled in seen:
+            yield (*where, index), f"{settled} is named twice; write it once"
+        seen.add(settled or text)
 
 
 def _names_profile(where: Where, profile: str, lab: LabFile) -> Iterator[Complaint]:

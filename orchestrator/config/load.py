@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from orchestrator.config.complaints import faults_from
 from orchestrator.config.crosschecks import find_contradictions
+from orchestrator.config.defaults import settle_revert
 from orchestrator.config.faults import Fault, Where, advise, bad_input, line_of
 from orchestrator.config.manifest import read_variant
 from orchestrator.config.schema import (
@@ -16,12 +17,13 @@ from orchestrator.config.schema import (
     LabFile,
     ObservabilitySection,
     ProfileSection,
+    RampSection,
     ScenarioSection,
     SuiteSection,
     VariantEntry,
 )
 from orchestrator.config.yamltext import YamlText, read_yaml
-from orchestrator.model import Arena, Lab, Observability, Profile, Scenario, Suite, Variant
+from orchestrator.model import Arena, Lab, Observability, Profile, Ramp, Scenario, Suite, Variant
 from orchestrator.units import shown
 
 DEFAULT_WARMUP_S = 2.0  # never 0 by default: the first requests pay for connecting and for cold caches
@@ -118,22 +120,53 @@ def _profile(name: str, section: ProfileSection) -> Profile:
         best_effort=section.best_effort,
         server_cpus=section.server_cpus,
         load_cpus=section.load_cpus,
+        host=dict(section.host),
     )
 
 
 def _scenario(name: str, section: ScenarioSection) -> Scenario:
-    closed = section.kind == "closed"
-    warmup_s = DEFAULT_WARMUP_S if section.warmup is None else section.warmup
+    # A storm without a warm-up on purpose: bursts are meant to meet a server that rests.
+    default_warmup_s = DEFAULT_WARMUP_S if section.kind in ("closed", "open") else 0.0
     return Scenario(
         name=name,
         summary=section.summary,
         kind=section.kind,
-        path=(section.path or "/plain") if closed else "/delay",
-        connections=section.connections or section.users or 0,  # the cross-checks leave exactly one, at least 1
+        path=_path(section),
+        connections=section.connections or _highest(section.ramp),  # the cross-checks leave exactly one, at least 1
         delay_s=section.delay or 0.0,
-        warmup_s=warmup_s if closed else 0.0,
+        warmup_s=default_warmup_s if section.warmup is None else section.warmup,
         measure_s=section.measure or 0.0,
         timeout_s=section.timeout,
+        users=section.users,
+        rate_per_s=section.rate or 0.0,
+        arrivals=section.arrivals or "constant",
+        answer=section.answer or "delay",
+        every_s=section.every or 0.0,
+        ramp=None if section.ramp is None else _ramp(section.ramp),
+        sources=section.sources or 0,
+    )
+
+
+def _path(section: ScenarioSection) -> str:
+    if section.answer == "release":
+        return "/hold"
+    return "/delay" if section.kind == "hold" or section.delay else section.path or "/plain"
+
+
+def _highest(ramp: RampSection | None) -> int:
+    return int(ramp.last.number) if ramp is not None and ramp.of == "connections" else 0
+
+
+def _ramp(section: RampSection) -> Ramp:
+    return Ramp(
+        of=section.of,
+        first=section.first.number,
+        last=section.last.number,
+        factor=section.factor,
+        step_s=section.step,
+        settle_s=section.settle,
+        most_errors_ratio=section.most_errors_ratio,
+        most_p99_s=section.most_p99,
     )
 
 
@@ -146,6 +179,7 @@ def _suite(name: str, section: SuiteSection, variants: Mapping[str, Variant]) ->
         trials=section.trials,
         profile=section.profile,
         seed=section.seed,
+        reverts=tuple(settled for text in section.reverts if (settled := settle_revert(text)) is not None),
     )
 
 

@@ -54,6 +54,7 @@ def read_variant(file: Path) -> Variant | list[Fault]:
         kernel_least=(int(major), int(minor)),
         deviations=tuple(manifest.deviations),
         specimen=manifest.specimen,
+        threads=manifest.threads,
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from orchestrator.model import Profile, Scenario, Variant
+from orchestrator.model import Profile, Scenario, Users, Variant
 
 # Left for a process's own descriptors: listener, epoll, timers, pipes, log, loaded files, and a health check at once.
 RESERVE = 64
 
 # Spawning 10,000 users blocks a worker's loop for 1.2 s (measured with FastHttpUser), already longer than the
-# second between its heartbeats.
+# second between its heartbeats. The engine opens its connections in a thread of its own: descriptors bind it alone.
 MOST_PER_WORKER = 10_000
 
 # SO_REUSEPORT spreads connections by a hash, so shares differ like a binomial's: five standard deviations above
@@ -65,16 +65,16 @@ def count_servers(variant: Variant, scenario: Scenario, limit: Limit) -> Process
     return Processes(count, why)
 
 
-def count_workers(scenario: Scenario, limit: Limit) -> Processes | str:
-    """Return how many workers open all connections, or why no number does. The master spreads users evenly."""
+def count_workers(scenario: Scenario, limit: Limit, users: Users) -> Processes | str:
+    """Return how many workers open all connections, or why no number does. The load is spread evenly over them."""
     wanted = scenario.connections
     if limit.connections < 1:
         return _refuse(wanted, limit)
-    most = min(limit.connections, MOST_PER_WORKER)
+    most = limit.connections if users == "engine" else min(limit.connections, MOST_PER_WORKER)
     count = math.ceil(wanted / most)
     if count == 1:
         return Processes(1, _fits(wanted, limit))
-    bound = _cap(limit) if limit.connections < MOST_PER_WORKER else f"a worker drives at most {MOST_PER_WORKER:,}"
+    bound = _cap(limit) if most == limit.connections else f"one drives at most {most:,} of Locust's own users"
     return Processes(count, f"{count} workers: {wanted:,} connections, {bound}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from orchestrator.errors import BadInput
-from orchestrator.model import Lab, LeftOut, Plan, Scenario, Suite, TrialSpec, Variant
+from orchestrator.model import Lab, LeftOut, Plan, Scenario, Suite, TrialSpec, Users, Variant
 from orchestrator.planning.capacity import Limit, Processes, count_servers, count_workers, find_limit
 from orchestrator.units import shown
 
@@ -42,15 +42,25 @@ def make_plan(lab: Lab, suite_name: str, *, nofile_granted: int | None, kernel: 
 
 def serves(variant: Variant, scenario: Scenario) -> str | None:
     """Return why a variant cannot serve a scenario; None when it can. Limits and kernels are not considered."""
-    if scenario.kind == "closed":
+    if scenario.kind != "hold":
         if variant.speaks != "http":
             return f"speaks the raw line protocol; {scenario.name} asks for HTTP {scenario.path}"
         if variant.fixed_delay:
             return f"knows one answer only, after a fixed delay; {scenario.name} asks for {scenario.path} at once"
         return None
+    if scenario.answer == "release" and (variant.fixed_delay or variant.speaks != "http"):
+        return f"knows one answer only, after a fixed delay; {scenario.name} is answered on release"
     if variant.speaks != "http" and not variant.fixed_delay:
         return f"speaks the raw line protocol and has no delay to set; {scenario.name} needs its answers delayed"
     return None
+
+
+def decide_users(variant: Variant, scenario: Scenario) -> Users:
+    """Return who loads a pairing: the engine wherever it can, unless the scenario asks for Locust's users.
+
+    The engine speaks HTTP only, so a raw target gets Locust's users whatever the scenario says.
+    """
+    return "locust" if variant.speaks != "http" or scenario.users == "locust" else "engine"
 
 
 def _judge(
@@ -65,7 +75,7 @@ def _judge(
     servers = count_servers(variant, scenario, limit)
     if isinstance(servers, str):
         return servers
-    workers = count_workers(scenario, limit)
+    workers = count_workers(scenario, limit, decide_users(variant, scenario))
     return workers if isinstance(workers, str) else (servers, workers)
 
 
@@ -86,6 +96,7 @@ def _specs(lab: Lab, suite: Suite, counts: dict[Pairing, tuple[Processes, Proces
                     server_processes=servers.count,
                     workers=workers.count,
                     why_processes="; ".join(dict.fromkeys((servers.why, workers.why))),
+                    users=decide_users(lab.variants[variant], lab.scenarios[scenario]),
                 )
             )
     return tuple(specs)

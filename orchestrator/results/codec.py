@@ -72,7 +72,7 @@ def load_mapping(text: str) -> dict[str, object]:
 
 
 def _spec(obj: Any) -> TrialSpec:
-    return _build(TrialSpec, obj, {"bounds": _each(Bound)})
+    return _build(TrialSpec, obj, {"bounds": _each(Bound), "predicted": dict})
 
 
 def _each(cls: type[T]) -> Convert:

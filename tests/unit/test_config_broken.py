@@ -35,9 +35,9 @@ EXPECTED = {
     "hold-without-delay": ":13 scenarios.wait.delay: missing; a hold scenario needs it: write 'delay: 5s'",
     "key-number": ":13 scenarios: the key 2 is not text; write a name, or quote it",
     "key-twice": ":13 scenarios.plain: written twice, first on line 9; write it once",
-    "key-unknown": ":12 scenarios.plain.mesure: unknown key; write 'measure' (known: connections, delay, kind,",
+    "key-unknown": ":12 scenarios.plain.mesure: unknown key; write 'measure' (known: answer, arrivals, connections,",
     "key-unknown-top": ":17 suits: unknown key; write 'suites' (known: arena, observability, profiles, scenarios,",
-    "kind-unknown": ":14 scenarios.wait.kind: expected 'closed' or 'hold', saw 'holds'; write 'hold'",
+    "kind-unknown": ":14 scenarios.wait.kind: expected 'closed', 'open', 'hold', 'ramp' or 'storm', saw 'holds'; write",
     "laughs": ":5 a3[7]: more than 10,000 values, aliases expanded; write fewer",
     "list-expected": ":19 suites.quick.scenarios: expected a list, saw 'plain'; write [plain]",
     "merge-key": ":15 scenarios.wait: the merge key '<<' is not supported; write the keys out",
@@ -53,9 +53,9 @@ EXPECTED = {
     "several": ":7 profiles.default.best-effort: unknown key; write 'best_effort' (known: ",
     "sexagesimal": ":15 scenarios.wait.connections: expected a whole number, saw '1:30'; write it as in 50",
     "surrogate": ":14 scenarios.wait.summary: '\\ud800' holds half a surrogate pair; write the character itself",
-    "sysctl-fs": ":5 profiles.default.sysctls.fs.nr_open: belongs to the host, not settable per container; remove",
-    "sysctl-host": ":5 profiles.default.sysctls.net.ipv4.tcp_mem: belongs to the host, not settable per container; "
-    "remove it here and run: sysctl -w net.ipv4.tcp_mem=...",
+    "sysctl-fs": ":5 profiles.default.sysctls.fs.nr_open: belongs to the host and is not settable per container; write",
+    "sysctl-host": ":5 profiles.default.sysctls.net.ipv4.tcp_mem: belongs to the host and is not settable per "
+    "container; write it under 'host:', which lab tune applies",
     "sysctl-misspelt": ":5 profiles.default.sysctls.net.core.somaxcon: is not a sysctl known to belong to a network "
     "namespace; write 'net.core.somaxconn'",
     "tab": ":6: expected YAML, saw: found character '\\t' that cannot start any token; indent with spaces, not tabs",

@@ -24,7 +24,7 @@ profiles:
     server_cpus: 3
     load_cpus: 0,2
 scenarios:
-  plain: &plain {kind: closed, users: 50, measure: 6s, summary: no}
+  plain: &plain {kind: closed, connections: 50, measure: 6s, summary: no}
   again: *plain
   wait: {kind: hold, connections: 200, delay: 250ms}
 suites:

@@ -69,9 +69,9 @@ def make_lab(
     )
 
 
-def plan_hold(connections: int, nofile_granted: int | None, **variant: object) -> Plan:
+def plan_hold(connections: int, nofile_granted: int | None, users: str = "auto", **variant: object) -> Plan:
     """Return the plan of one trial holding some connections."""
-    scenario = replace(HOLD, connections=connections)
+    scenario = replace(HOLD, connections=connections, users=users)  # type: ignore[arg-type]  # the tests name them
     lab = make_lab(make_variant("c-epoll", **variant), scenarios=(scenario,), trials=1)
     return make_plan(lab, "quick", nofile_granted=nofile_granted)
 
@@ -148,6 +148,13 @@ def test_an_unknown_suite_is_refused_with_the_known_ones() -> None:
         ({"fixed_delay": True, "speaks": "raw"}, HOLD, None),
         ({"fixed_delay": True}, PLAIN, "knows one answer only, after a fixed delay; plain asks for /plain at once"),
         ({"speaks": "raw"}, PLAIN, "speaks the raw line protocol; plain asks for HTTP /plain"),
+        ({}, replace(HOLD, answer="release"), None),
+        (
+            {"fixed_delay": True},
+            replace(HOLD, answer="release"),
+            "knows one answer only, after a fixed delay; hold-2k is answered on release",
+        ),
+        ({"speaks": "raw"}, replace(PLAIN, kind="storm"), "speaks the raw line protocol; plain asks for HTTP /plain"),
         (
             {"speaks": "raw"},
             HOLD,
@@ -192,12 +199,41 @@ def test_several_servers_leave_room_for_an_uneven_spread() -> None:
     )
 
 
-def test_a_worker_never_gets_more_than_ten_thousand_connections() -> None:
+def test_a_worker_never_gets_more_than_ten_thousand_of_locusts_users() -> None:
     """However many descriptors it may have."""
-    (spec,) = plan_hold(100_000, None).trials
+    (spec,) = plan_hold(100_000, None, users="locust").trials
 
-    assert (1, 10) == (spec.server_processes, spec.workers)
-    assert "10 workers: 100,000 connections, a worker drives at most 10,000" == spec.why_processes.partition("; ")[2]
+    assert ("locust", 1, 10) == (spec.users, spec.server_processes, spec.workers)
+    assert (
+        "10 workers: 100,000 connections, one drives at most 10,000 of Locust's own users"
+        == spec.why_processes.partition("; ")[2]
+    )
+
+
+def test_an_engine_drives_as_many_connections_as_it_has_descriptors() -> None:
+    """100,000 in one worker where they fit, in six of 20,000 descriptors."""
+    (one,) = plan_hold(100_000, None).trials
+    (six,) = plan_hold(100_000, 20_000).trials
+
+    assert ("engine", 1, 1) == (one.users, one.server_processes, one.workers)
+    assert ("engine", 6, 6) == (six.users, six.server_processes, six.workers)
+
+
+@pytest.mark.parametrize(
+    ("said", "speaks", "decided"),
+    [
+        ("auto", "http", "engine"),
+        ("auto", "raw", "locust"),
+        ("engine", "http", "engine"),
+        ("engine", "raw", "locust"),
+        ("locust", "http", "locust"),
+    ],
+)
+def test_who_loads_is_decided_with_the_plan(said: str, speaks: str, decided: str) -> None:
+    """The engine wherever it can: it speaks HTTP only."""
+    (spec,) = plan_hold(10, None, users=said, speaks=speaks, fixed_delay=True).trials
+
+    assert decided == spec.users
 
 
 def test_a_single_process_that_cannot_hold_them_is_left_out() -> None:
