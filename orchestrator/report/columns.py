@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.model import Kind
 from orchestrator.report import figures
 from orchestrator.verdicts.summary import Summary
 
@@ -37,13 +38,16 @@ class Shares:
 
 
 def service_columns(rows: Sequence[Summary]) -> list[Column]:
-    """How a scenario was served: rate or connections held, latency, errors, trials."""
-    return [_HELD if _is_hold(rows) else _THROUGHPUT, *_LATENCIES, _ERRORS, _TRIALS]
+    """How a scenario was served: first what its kind is about, then latency, errors, trials."""
+    return [*_FIRST[rows[0].kind], *_LATENCIES, _ERRORS, _TRIALS]
 
 
 def cost_columns(rows: Sequence[Summary]) -> list[Column]:
     """What serving it cost: threads, memory (in a hold, of each connection), CPU, switches."""
-    return [_THREADS, _MEMORY_EACH if _is_hold(rows) else _MEMORY, _CPU, _SWITCHES]
+    kind = rows[0].kind
+    if kind == "hold":
+        return [_THREADS, _MEMORY_EACH, _CPU, _SWITCHES]
+    return [_THREADS, _MEMORY] if kind == "ramp" else [_THREADS, _MEMORY, _CPU, _SWITCHES]
 
 
 def relate(column: Column, rows: Sequence[Summary]) -> Shares:
@@ -65,10 +69,6 @@ def are_kinds_cut(row: Summary) -> bool:
     return len(kinds) > _KINDS_SHOWN or any(len(kind) > _KIND_WIDTH for kind, _ in kinds)
 
 
-def _is_hold(rows: Sequence[Summary]) -> bool:
-    return any(row.kind == "hold" for row in rows)
-
-
 def _throughput(row: Summary) -> str:
     text = figures.rate(row.metrics.throughput_per_s)
     return f"≥ {text}" if row.is_at_least and row.metrics.throughput_per_s is not None else text
@@ -77,6 +77,21 @@ def _throughput(row: Summary) -> str:
 def _held(row: Summary) -> str:
     held, requested = row.metrics.connections_held, row.metrics.connections_requested
     return figures.UNKNOWN if held is None else f"{figures.whole(held)}/{figures.whole(requested)}"
+
+
+def _share_held(row: Summary) -> float | None:
+    held, requested = row.metrics.connections_held, row.metrics.connections_requested
+    return held / requested if held is not None and requested else None
+
+
+def _share_sent(row: Summary) -> str:
+    sent, planned = row.metrics.sent, row.metrics.planned
+    return figures.UNKNOWN if sent is None else f"{figures.whole(sent)}/{figures.whole(planned)}"
+
+
+def _breaking_point(row: Summary) -> str:
+    text = figures.rate(row.metrics.breaking_point)
+    return f"≥ {text}" if row.bound_by.startswith("nothing") and row.metrics.breaking_point is not None else text
 
 
 def _errors(row: Summary) -> str:
@@ -99,6 +114,41 @@ _THROUGHPUT = Column(
     better="more",
 )
 _HELD = Column("held/\nrequested", "connections held", "connections_held", _held)
+_OPENED = Column(
+    "all\nopen",
+    "time to open all",
+    "established_s",
+    lambda row: figures.duration(row.metrics.established_s),
+    lambda row: row.metrics.established_s,
+    better="less",
+)
+_SENT = Column("sent/\nplanned", "arrivals sent", "sent", _share_sent)
+_LATE = Column("late", "late arrivals", "late", lambda row: figures.whole(row.metrics.late))
+_LAG = Column("lag\np99", "lag from plan to send", "lag_p99_s", lambda row: figures.duration(row.metrics.lag_p99_s))
+_ANSWERED = Column(
+    "answered/\nplanned", "connects answered", "connections_held", _held, _share_held, better="more"
+)
+_BREAKING_POINT = Column(
+    "breaking\npoint",
+    "breaking point",
+    "breaking_point",
+    _breaking_point,
+    lambda row: row.metrics.breaking_point,
+    better="more",
+)
+_BOUND_BY = Column(
+    "bound by", "what bound", "", lambda row: "nothing" if row.bound_by.startswith("nothing") else row.bound_by or "-"
+)
+_ANSWERS_THERE = Column(
+    "answers/s\nthere", "throughput", "throughput_per_s", lambda row: figures.rate(row.metrics.throughput_per_s)
+)
+_FIRST: Mapping[Kind, tuple[Column, ...]] = {
+    "closed": (_THROUGHPUT,),
+    "hold": (_HELD, _OPENED),
+    "open": (_THROUGHPUT, _SENT, _LATE, _LAG),
+    "ramp": (_BREAKING_POINT, _BOUND_BY, _ANSWERS_THERE),
+    "storm": (_ANSWERED, _LAG),
+}
 _LATENCIES = (
     Column("p50", "p50", "p50_s", lambda row: figures.duration(row.metrics.p50_s)),
     Column("p99", "p99", "p99_s", lambda row: figures.duration(row.metrics.p99_s)),

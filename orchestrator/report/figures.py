@@ -59,6 +59,13 @@ def size(n_bytes: float | None) -> str:
     return f"{three_digits(value / 1024)} GiB"
 
 
+def percent(ratio: float | None) -> str:
+    """12.3 %, 100 %; an exact 0 is 0."""
+    if ratio is None:
+        return UNKNOWN
+    return f"{three_digits(ratio * 100)} %" if ratio else "0"
+
+
 def plain(value: float | None) -> str:
     """A number that has no unit of its own."""
     return UNKNOWN if value is None else three_digits(value)

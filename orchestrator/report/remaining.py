@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,5 +34,11 @@ def remaining_s(steps: Sequence[Step], took_s: Sequence[float], current_s: float
 
 
 def loaded_s(scenario: Scenario) -> float:
-    """Return the seconds one trial of a scenario spends under load, at the least."""
-    return scenario.warmup_s + (scenario.measure_s if scenario.kind == "closed" else scenario.delay_s)
+    """Return the seconds one trial of a scenario spends under load, at the least (a ramp: if nothing binds)."""
+    if scenario.kind == "hold":
+        return scenario.delay_s
+    if scenario.ramp is not None:
+        rises = scenario.ramp.last / scenario.ramp.first
+        steps = math.ceil(math.log(rises) / math.log(scenario.ramp.factor) - 1e-9) + 1 if rises > 1.0 else 1
+        return steps * (scenario.ramp.settle_s + scenario.ramp.step_s)
+    return scenario.warmup_s + scenario.measure_s

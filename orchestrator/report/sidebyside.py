@@ -1,7 +1,7 @@
 """Draw a run side by side: one table per scenario, one row per variant, what must be known of the rows below.
 
-The table fits itself to the width it is given: bars shrink, then bars and ratios go, then costs move to a table of
-their own. Names and figures never wrap.
+The table fits itself to the width it is given: bars shrink, then costs move to a table of their own, then bars and
+ratios go. Names and figures never wrap.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from rich.text import Text
 
 from orchestrator.model import Run
 from orchestrator.report import figures
+from orchestrator.report.ablation import ablation_table, counters_in_words
 from orchestrator.report.columns import Column, are_kinds_cut, cost_columns, relate, service_columns
+from orchestrator.report.steps import steps_table
 from orchestrator.verdicts.summary import Summary, summarise_run
 
 # Bar width and whether ratios are shown, from the widest that still reads as a table to figures alone.
-_LAYOUTS = ((10, True), (8, True), (6, True), (4, True), (0, True), (0, False))
+_DRAWN = ((10, True), (8, True), (6, True), (4, True))
+_LAYOUTS = (*_DRAWN, (0, True), (0, False))
 
 
 class ScenarioTable:
@@ -32,17 +35,21 @@ class ScenarioTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from self._fitting(console, options)
+        for table in (steps_table(self.rows, options.ascii_only), ablation_table(self.rows, options.ascii_only)):
+            if table is not None:
+                yield Text()
+                yield table
         for line in footnotes(self.rows):
             yield Text(figures.to_ascii(line) if options.ascii_only else line, style="dim")
 
     def _fitting(self, console: Console, options: ConsoleOptions) -> Iterable[Table]:
         service, costs = service_columns(self.rows), cost_columns(self.rows)
-        whole = _widest(console, options, self.title, self.rows, [*service, *costs])
+        whole = _widest(console, options, self.title, self.rows, [*service, *costs], _DRAWN)
         if whole is not None:
             return [whole]
         halves = ((self.title, service), (f"{self.title}: what it cost", costs))
         return [
-            _widest(console, options, title, self.rows, columns)
+            _widest(console, options, title, self.rows, columns, _LAYOUTS)
             or _draw(title, self.rows, columns, 0, False, options.ascii_only)
             for title, columns in halves
         ]
@@ -58,20 +65,25 @@ def side_by_side(run: Run) -> list[RenderableType]:
 
 def footnotes(rows: Sequence[Summary]) -> list[str]:
     """Return the lines below a table: void reasons, uncut errors, missing figures, notes; like ones together."""
-    lines = [f"void: {row.variant} {reason}" for row in rows for reason in row.void_reasons]
+    lines = [f"void: {row.label} {reason}" for row in rows for reason in row.void_reasons]
     lines += [
-        f"errors: {row.variant}: {figures.errors_in_words(row.metrics.errors)}" for row in rows if are_kinds_cut(row)
+        f"errors: {row.label}: {figures.errors_in_words(row.metrics.errors)}" for row in rows if are_kinds_cut(row)
     ]
+    lines += [f"kernel: {row.label}: {counters_in_words(row.counters)}" for row in rows if row.counters]
     shown = [column for column in (*service_columns(rows), *cost_columns(rows)) if column.metric]
     missing = [
-        (f"no {column.name}: {row.missing[column.metric]}", row.variant)
+        (f"no {column.name}: {row.missing[column.metric]}", row.label)
         for column in shown
         for row in rows
         if row.valid and column.metric in row.missing
     ]
-    missing += [("no trial finished", row.variant) for row in rows if not row.finished]
-    notes = [(note, row.variant) for row in rows for note in row.notes]
-    everyone = [row.variant for row in rows if row.valid]
+    weights = [(row.label, row.metrics.generator_memory_bytes) for row in rows if row.kind == "hold"]
+    known = [f"{label} {figures.size(weight)}" for label, weight in weights if weight is not None]
+    if known:
+        lines.append(f"the swarm's workers together: {', '.join(known)}")
+    missing += [("no trial finished", row.label) for row in rows if not row.finished]
+    notes = [(note, row.label) for row in rows for note in row.notes]
+    everyone = [row.label for row in rows if row.valid]
     for text, variants in (*_grouped(missing).items(), *_grouped(notes).items()):
         lines.append(text if variants == everyone else f"{text} ({', '.join(variants)})")
     return lines
@@ -85,11 +97,16 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _widest(
-    console: Console, options: ConsoleOptions, title: str, rows: Sequence[Summary], columns: Sequence[Column]
+    console: Console,
+    options: ConsoleOptions,
+    title: str,
+    rows: Sequence[Summary],
+    columns: Sequence[Column],
+    layouts: Sequence[tuple[int, bool]],
 ) -> Table | None:
-    """Return the richest layout in which nothing wraps or is cut, or None."""
+    """Return the richest of these layouts in which nothing wraps or is cut, or None."""
     unbounded = options.update(width=10_000)  # what the table would like, the console's own width disregarded
-    for bar_width, with_ratios in _LAYOUTS:
+    for bar_width, with_ratios in layouts:
         table = _draw(title, rows, columns, bar_width, with_ratios, options.ascii_only)
         if Measurement.get(console, unbounded, table).maximum <= options.max_width:
             return table
@@ -106,7 +123,7 @@ def _draw(
 ) -> Table:
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("variant", no_wrap=True)
-    cells = [[Text(row.variant, style="" if row.valid else "dim")] for row in rows]
+    cells = [[Text(row.label, style="" if row.valid else "dim")] for row in rows]
     for column in columns:
         shares = relate(column, rows)
         _add(table, cells, column.header, [column.text(row) for row in rows], ascii_only=ascii_only)

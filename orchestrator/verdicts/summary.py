@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from statistics import fmean
 
-from orchestrator.model import Kind, Metrics, Run, TrialResult
+from orchestrator.model import Kind, Metrics, Run, Step, TrialResult
 from orchestrator.verdicts.histogram import EmptyHistogram, count, merge, quantile_s
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
 NOT_RECORDED = "not recorded"  # a defect of the lab: a metric came without value and without reason
 
-METRIC_NAMES: tuple[str, ...] = tuple(field.name for field in fields(Metrics))
+METRIC_NAMES: tuple[str, ...] = tuple(one.name for one in fields(Metrics))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,15 @@ class Summary:
     missing: Mapping[str, str]  # metric name -> why it is None
     void_reasons: tuple[str, ...]  # "trial 2: ..."
     notes: tuple[str, ...]  # of the valid trials, each once
+    reverted: str = ""  # ablation: the setting that these trials took back; "" for those with all in place
+    steps: tuple[Step, ...] = ()  # ramp: of the valid trial that broke first
+    bound_by: str = ""  # ramp: what bound there
+    counters: Mapping[str, float] = field(default_factory=dict)  # the kernel's that grew, over the valid trials
+
+    @property
+    def label(self) -> str:
+        """The row's name: the variant, and the setting it had to do without."""
+        return f"{self.variant} without {self.reverted.partition('=')[0]}" if self.reverted else self.variant
 
     @property
     def void(self) -> int:
@@ -47,11 +56,11 @@ class Summary:
 
 
 def summarise_run(run: Run) -> tuple[Summary, ...]:
-    """Return a row for every planned pairing, in the order in which the plan first names it."""
-    planned = Counter((spec.scenario, spec.variant) for spec in run.plan.trials)
+    """Return a row for every planned pairing (and reverted setting), in the order in which the plan first names it."""
+    planned = Counter((spec.scenario, spec.variant, spec.reverted) for spec in run.plan.trials)
     for result in run.trials:  # a trial outside the plan is shown rather than lost
-        planned.setdefault((result.spec.scenario, result.spec.variant), 0)
-    by_scenario: dict[str, list[TrialResult]] = {scenario: [] for scenario, _ in planned}
+        planned.setdefault((result.spec.scenario, result.spec.variant, result.spec.reverted), 0)
+    by_scenario: dict[str, list[TrialResult]] = {scenario: [] for scenario, _, _ in planned}
     for result in run.trials:
         by_scenario[result.spec.scenario].append(result)
     kind_of = {spec.scenario: spec.kind for spec in (*run.plan.trials, *(t.spec for t in run.trials))}
@@ -61,14 +70,21 @@ def summarise_run(run: Run) -> tuple[Summary, ...]:
             variant,
             scenario,
             kind_of[scenario],
-            planned[scenario, variant],
-            [result for result in by_scenario[scenario] if result.spec.variant == variant],
+            planned[scenario, variant, reverted],
+            [
+                result
+                for result in by_scenario[scenario]
+                if (result.spec.variant, result.spec.reverted) == (variant, reverted)
+            ],
+            reverted,
         )
-        for scenario, variant in sorted(planned, key=lambda pair: order.index(pair[0]))
+        for scenario, variant, reverted in sorted(planned, key=lambda row: order.index(row[0]))
     )
 
 
-def summarise(variant: str, scenario: str, kind: Kind, planned: int, trials: Sequence[TrialResult]) -> Summary:
+def summarise(
+    variant: str, scenario: str, kind: Kind, planned: int, trials: Sequence[TrialResult], reverted: str = ""
+) -> Summary:
     """Return the row of one pairing.
 
     Percentiles: of the merged histograms. Throughput: geometric mean, 0 if any trial's was. Requests, errors and
@@ -84,6 +100,12 @@ def summarise(variant: str, scenario: str, kind: Kind, planned: int, trials: Seq
     missing = {name: _why_missing(name, valid, void_reasons) for name in METRIC_NAMES if getattr(metrics, name) is None}
     notes = dict.fromkeys(note for trial in valid for note in trial_notes(trial))
     notes.update(dict.fromkeys(_partial_notes(metrics, valid)))
+    broke_first = min(
+        (trial for trial in valid if trial.steps), key=lambda trial: trial.metrics.breaking_point or 0.0, default=None
+    )
+    counters: Counter[str] = Counter()
+    for trial in valid:
+        counters.update({name: round(grown) for name, grown in trial.counters.items()})
     return Summary(
         variant=variant,
         scenario=scenario,
@@ -95,6 +117,10 @@ def summarise(variant: str, scenario: str, kind: Kind, planned: int, trials: Seq
         missing=missing,
         void_reasons=void_reasons,
         notes=tuple(notes),
+        reverted=reverted,
+        steps=broke_first.steps if broke_first else (),
+        bound_by=broke_first.bound_by if broke_first else "",
+        counters={name: float(grown) for name, grown in counters.items()},
     )
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from orchestrator.model import LeftOut, Metrics, Plan, ReadBack, Run, TrialResult, TrialSpec
+from orchestrator.model import LeftOut, Metrics, Plan, ReadBack, Run, Step, TrialResult, TrialSpec
 from orchestrator.report.asjson import show_document
 
 METRICS = {
@@ -60,7 +60,10 @@ def test_document_has_the_documented_shape() -> None:
         "left_out": [{"variant": "seed-c", "scenario": "plain", "reason": "speaks raw"}],
         "timing": {"trials": 1, "loaded_s": 8.0, "overhead_s": 4.5, "overhead_s_per_trial": 4.5},
     } == shown
-    assert {"variant", "scenario", "trial", "void", "metrics", "missing", "notes", "timing"} == set(trial[0])
+    assert {
+        "variant", "scenario", "kind", "trial", "users", "server_processes", "workers", "reverted", "bounds", "void",
+        "metrics", "missing", "steps", "bound_by", "counters", "notes", "timing",
+    } == set(trial[0])  # fmt: skip
     assert ("c-epoll", "plain", 2, None, ["closed loop"]) == tuple(
         trial[0][key] for key in ("variant", "scenario", "trial", "void", "notes")
     )
@@ -95,3 +98,20 @@ def test_void_trial_keeps_numbers_and_reason() -> None:
 
     assert ("no worker", 3) == (trial["void"], trial["metrics"]["requests"])
     assert ["nofile in the server: wanted 65536, got 1024"] == trial["notes"]
+
+
+def test_steps_bounds_and_counters_are_shown_whole() -> None:
+    """What a ramp found, what was predicted, what the kernel counted: value for value."""
+    step = Step(50.0, 900.5, 0.001, None, 0.25, 49, 0.5, "errors")
+    (trial,) = document(Metrics(), {}, steps=(step,), bound_by="errors", counters={"ListenOverflows": 280.0})["trials"]
+
+    assert [
+        {
+            "offered": 50.0, "answered_per_s": 900.5, "p50_s": 0.001, "p99_s": None, "errors_ratio": 0.25,
+            "established": 49, "generator_cpu_ratio": 0.5, "binds": "errors",
+        }
+    ] == trial["steps"]  # fmt: skip
+    assert ("errors", {"ListenOverflows": 280.0}) == (trial["bound_by"], trial["counters"])
+    assert ("closed", "locust", 1, 1, "", []) == tuple(
+        trial[key] for key in ("kind", "users", "server_processes", "workers", "reverted", "bounds")
+    )

@@ -1,0 +1,150 @@
+"""The tables of open, ramp, storm and ablation, as a person sees them at a hundred columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from orchestrator.model import Kind, Metrics, Plan, Run, Step, TrialResult, TrialSpec
+from orchestrator.report.remaining import loaded_s
+from orchestrator.report.sidebyside import side_by_side
+from orchestrator.verdicts.ablation import find_effects
+from orchestrator.verdicts.summary import summarise_run
+from tests.unit.test_offer import HOLD, OPEN, RAMP
+
+WIDTH = 100
+
+
+def trial(kind: Kind, variant: str, reverted: str = "", **changes: Any) -> TrialResult:
+    """A valid trial of one kind; changes are fields of Metrics or of TrialResult."""
+    names = set(Metrics.__dataclass_fields__)
+    metrics = {key: changes.pop(key) for key in list(changes) if key in names}
+    spec = TrialSpec(0, 0, variant, "x", kind, "default", 1, 1, "", "engine", reverted)
+    result = TrialResult(spec, None, Metrics(**metrics), {}, {312: 98, 4100: 2}, (), (), "t", 8.0, 4.0)
+    return replace(result, **changes)
+
+
+def drawn(*trials: TrialResult, width: int = WIDTH) -> list[str]:
+    """The lines of the only scenario's tables, blanks squeezed; none is wider than the console."""
+    run = Run("r", "s", "a", "b", {}, Plan("s", 1, tuple(t.spec for t in trials), ()), trials)
+    (table,) = side_by_side(run)
+    console = Console(file=StringIO(), record=True, width=width, highlight=False)
+    console.print(table)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert max(map(len, lines)) <= width
+    return [" ".join(line.split()) for line in lines]
+
+
+def test_an_open_table_says_what_was_planned_sent_late_and_dropped() -> None:
+    """The rate of right answers is drawn; beside it the schedule that was kept or not."""
+    lines = drawn(
+        trial("open", "c-epoll", throughput_per_s=1000.0, p50_s=0.0, planned=6000, sent=6000, late=0, lag_p99_s=20e-6),
+        trial("open", "c-threads", throughput_per_s=500.0, p50_s=0.0, planned=6000, sent=3100, late=12, lag_p99_s=0.5),
+    )
+
+    assert "x (open)" == lines[0]
+    assert any(line.startswith("c-epoll 1,000 ██████████ 1.00 6,000/6,000 0 20.0 µs 312 µs ") for line in lines)
+    assert any(line.startswith("c-threads 500 █████ 0.5 3,100/6,000 12 500 ms 312 µs ") for line in lines)
+
+
+def test_a_ramp_is_drawn_step_by_step_below_its_breaking_point() -> None:
+    """The table tells where and by what it was bound; the steps show the bend, each with a bar."""
+    steps = (
+        Step(50.0, 4000.0, 0.001, 0.002, 0.0, 50, 0.2, ""),
+        Step(100.0, 8000.0, 0.001, 0.004, 0.0, 100, 0.41, ""),
+        Step(200.0, 2000.0, 0.09, 0.4, 0.021, 200, 0.3, "latency"),
+    )
+    lines = drawn(
+        trial("ramp", "c-epoll", steps=steps, bound_by="latency", breaking_point=100.0, throughput_per_s=8000.0),
+        trial("ramp", "go-nethttp", steps=steps[:2], bound_by="nothing up to 100", breaking_point=100.0),
+    )
+
+    assert any(line.startswith("c-epoll 100 ██████████ 1.00 latency 8,000 ") for line in lines)
+    assert any(line.startswith("go-nethttp ≥ 100 ██████████ 1.00 nothing - ") for line in lines)
+    at = lines.index("x: step by step")
+    assert [
+        "c-epoll 50.0 4,000 ████████ 1.00 ms 2.00 ms 0 50 20.0 %",
+        "100 8,000 ████████████████ 1.00 ms 4.00 ms 0 100 41.0 %",
+        "200 2,000 ████ 90.0 ms 400 ms 2.10 % 200 30.0 % latency",
+        "go-nethttp 50.0 4,000 ████████ 1.00 ms 2.00 ms 0 50 20.0 %",
+    ] == lines[at + 2 : at + 6]
+
+
+def test_a_storm_is_answered_of_planned_with_the_kernels_counters_below() -> None:
+    """Connects that were lost show as the share answered and as what the kernel counted."""
+    counters = {"ListenOverflows": 280.0, "SyncookiesSent": 98.0, "TCPTimeouts": 3.0, "OutRsts": 1.0}
+    lines = drawn(
+        trial("storm", "c-epoll", connections_requested=400, connections_held=400, p50_s=0.0, lag_p99_s=0.003),
+        trial("storm", "seed-go", connections_requested=400, connections_held=100, p50_s=0.0, counters=counters),
+    )
+
+    assert any(line.startswith("c-epoll 400/400 ████████ 1.00 3.00 ms 312 µs ") for line in lines)
+    assert any(line.startswith("seed-go 100/400 ██ 0.25 - 312 µs ") for line in lines)
+    assert "kernel: seed-go: 280 ListenOverflows, 98 SyncookiesSent, 3 TCPTimeouts, 1 more" in lines
+
+
+def test_a_hold_draws_how_long_opening_took_and_weighs_the_swarm() -> None:
+    """The slower opening has the longer bar."""
+    held: dict[str, Any] = {"connections_requested": 2000, "connections_held": 2000, "p50_s": 0.0}
+    lines = drawn(
+        trial("hold", "c-epoll", established_s=0.1, generator_memory_bytes=2.0**26, **held),
+        trial("hold", "go-nethttp", established_s=0.2, **held),
+    )
+
+    assert any(line.startswith("c-epoll 2,000/2,000 100 ms █████ 1.00 312 µs ") for line in lines)
+    assert any(line.startswith("go-nethttp 2,000/2,000 200 ms ██████████ 2.00 312 µs ") for line in lines)
+    assert "the swarm's workers together: c-epoll 64.0 MiB" in lines
+
+
+ABLATION = (
+    trial("hold", "c-epoll", connections_requested=2000, connections_held=2000, counters={"TCPTimeouts": 4.0}),
+    trial(
+        "hold", "c-epoll", "net.core.somaxconn=128", connections_requested=2000, connections_held=900,
+        counters={"ListenOverflows": 1100.0, "TCPTimeouts": 5.0},
+    ),
+    trial("hold", "c-epoll", "net.core.rmem_max=212992", connections_requested=2000, connections_held=1990),
+    trial(
+        "hold", "c-epoll", "net.ipv4.tcp_syncookies=0", connections_requested=2000, connections_held=2000,
+        counters={"TCPReqQFullDrop": 7.0},
+    ),
+    trial("hold", "c-epoll", "nofile=1024", void="1 of 2 workers"),
+)  # fmt: skip
+
+
+def test_an_ablation_shows_each_settings_ceiling_and_its_counter() -> None:
+    """Lower with the counter that shows it, no effect where nothing moved, and a void one is not known."""
+    lines = drawn(*ABLATION)
+    at = lines.index("x: one setting taken back at a time")
+
+    assert [
+        "c-epoll (all in place) 2,000 ██████████ 100 % 4 TCPTimeouts",
+        "c-epoll net.core.somaxconn=128 900 ████▌ 45.0 % lower 1,100 ListenOverflows",
+        "c-epoll net.core.rmem_max=212992 1,990 ██████████ 99.5 % no effect",
+        "c-epoll net.ipv4.tcp_syncookies=0 2,000 ██████████ 100 % same ceiling, but see 7 TCPReqQFullDrop",
+        "c-epoll nofile=1024 - - not known: no valid trial",
+    ] == lines[at + 2 : at + 7]
+
+
+def test_a_trial_with_a_setting_taken_back_is_a_row_of_its_own() -> None:
+    """It never enters the figures of the variant with all in place."""
+    run = Run("r", "s", "a", "b", {}, Plan("s", 1, tuple(t.spec for t in ABLATION), ()), ABLATION)
+    rows = summarise_run(run)
+
+    assert [
+        ("c-epoll", 2000),
+        ("c-epoll without net.core.somaxconn", 900),
+        ("c-epoll without net.core.rmem_max", 1990),
+        ("c-epoll without net.ipv4.tcp_syncookies", 2000),
+        ("c-epoll without nofile", None),
+    ] == [(row.label, row.metrics.connections_held) for row in rows]
+    assert [] == find_effects(rows[:1])
+
+
+@pytest.mark.parametrize(("scenario", "least_s"), [(HOLD, 5.0), (OPEN, 8.0), (RAMP, 12.0)])
+def test_the_time_under_load_is_known_beforehand(scenario: Any, least_s: float) -> None:
+    """hold: its delay. open: warm-up and window. ramp: three steps of three seconds and one to settle each."""
+    assert least_s == loaded_s(scenario)
