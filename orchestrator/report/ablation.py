@@ -15,7 +15,7 @@ from orchestrator.report import figures
 from orchestrator.verdicts.ablation import Effect, find_effects
 from orchestrator.verdicts.summary import Summary
 
-_BAR_WIDTH = 10
+_BAR_WIDTH = 8
 _COUNTERS_SHOWN = 3
 
 
@@ -26,9 +26,9 @@ def ablation_table(rows: Sequence[Summary], ascii_only: bool = False) -> Table |
         return None
     title = Text(f"{rows[0].scenario}: one setting taken back at a time", style="bold")
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for header in ("variant", "without", effects[0].what, "", "of all", "effect", "counters that grew"):
+    for header in ("variant", "without", effects[0].what, "", "of all", "effect", "shown by"):
         is_figure = header in (effects[0].what, "of all")
-        table.add_column(header, no_wrap=header != "counters that grew", justify="right" if is_figure else "left")
+        table.add_column(header, no_wrap=header != "shown by", justify="right" if is_figure else "left")
     for effect in effects:
         cells = (
             effect.variant,
@@ -59,4 +59,4 @@ def _words(effect: Effect) -> str:
         return "not known: nothing to compare with"
     if effect.is_none:
         return "no effect"
-    return "same ceiling, but see" if effect.is_same else "lower" if effect.share < 1.0 else "higher"
+    return "same, but see" if effect.is_same else "lower" if effect.share < 1.0 else "higher"

@@ -43,7 +43,8 @@ class Summary:
     @property
     def label(self) -> str:
         """The row's name: the variant, and the setting it had to do without."""
-        return f"{self.variant} without {self.reverted.partition('=')[0]}" if self.reverted else self.variant
+        setting = self.reverted.partition("=")[0].rpartition(".")[2]  # "somaxconn" of net.core.somaxconn=128
+        return f"{self.variant} without {setting}" if setting else self.variant
 
     @property
     def void(self) -> int:
