@@ -117,7 +117,7 @@ ABLATION = (
 
 def test_an_ablation_shows_each_settings_ceiling_and_its_counter() -> None:
     """Lower with the counter that shows it, no effect where nothing moved, and a void one is not known."""
-    lines = drawn(*ABLATION)
+    lines = drawn(*ABLATION, width=120)
     at = lines.index("x: one setting taken back at a time")
 
     assert [
