@@ -13,10 +13,18 @@ from orchestrator.model import Variant
 READY_S = 10.0  # for a server to listen
 
 
-def questions(variant: Variant, host: str, delay_s: float, backlog: int | None) -> dict[str, object]:
+def questions(
+    variant: Variant,
+    host: str,
+    delay_s: float,
+    backlog: int | None,
+    nonce: str | None = None,
+    instances: int | None = None,
+) -> dict[str, object]:
     """Return what the contract probe is asked about a variant listening on host.
 
     delay_s: what a variant with a fixed delay was started with. backlog: what the kernel must show, None: not checked.
+    nonce: what /healthz must show. instances: how many processes share the port; None: neither is checked.
     """
     asked: dict[str, object] = {
         "variant": variant.name,
@@ -26,6 +34,8 @@ def questions(variant: Variant, host: str, delay_s: float, backlog: int | None) 
         "fixed_delay": variant.fixed_delay,
         "delay_s": delay_s,
         "ready_s": READY_S,
+        "nonce": nonce,
+        "instances": instances,
     }
     if backlog is not None and not variant.fixed_delay:
         asked["backlog"] = backlog

@@ -1,7 +1,8 @@
 """Check a variant's contract from outside, inside its pod: `python3 -m swarm.probe '{"variant": ..., "port": ...}'`.
 
 JSON in, JSON out: {"ok", "variant", "checks": [{"name", "ok", "expected", "seen"}]}; exit code 0 when all are ok. In:
-host, port, speaks (http or raw), fixed_delay, delay_s, backlog (null: not checked), ready_s (default 10).
+host, port, speaks (http or raw), fixed_delay, delay_s, ready_s (default 10); where null they are not checked: backlog,
+nonce (what LAB_NONCE told the server), instances (how many processes share the port).
 Standard library and blocking sockets only. Every clean check reads what it is sent before it closes, so that the
 aborts counted at the end are the server's. The contract: servers/CONTRACT.md.
 """
@@ -36,6 +37,8 @@ class Contract:
         self.speaks, self.fixed_delay = told.get("speaks", "http"), bool(told.get("fixed_delay"))
         self.delay_s = float(told.get("delay_s") or 0.0)
         self.backlog: Any = told.get("backlog")
+        self.nonce: str | None = told.get("nonce")
+        self.instances: int | None = told.get("instances")
 
     def checks(self) -> Iterator[tuple[str, Callable[[], Check]]]:
         """Return name and check, the clean ones first; what may make a server abort comes last."""
@@ -55,7 +58,7 @@ class Contract:
                 ("delay out of range", self.delay_out_of_range),
                 ("echo with Content-Length", lambda: self.echo(chunked=False)),
                 ("echo chunked", lambda: self.echo(chunked=True)),
-                ("healthz", lambda: self.status("/healthz", 200)),
+                ("healthz", self.healthz),
                 ("stats", self.stats),
                 ("unknown path", lambda: self.status("/no-such-path", 404)),
             )
@@ -150,16 +153,29 @@ class Contract:
             got = client.ask(path)
         return got.status == status, str(status), _tell(got)
 
+    def healthz(self) -> Check:
+        with self.connect() as client:
+            got = client.ask("/healthz")
+        shown = got.headers.get("lab-nonce")
+        if self.nonce is None:
+            return got.status == 200, "200", _tell(got)
+        right = got.status == 200 and shown == self.nonce
+        return right, f"200 with Lab-Nonce: {self.nonce}", f"{got.status} with {'none' if shown is None else shown}"
+
     def stats(self) -> Check:
-        keys = ("accepted", "active", "threads")
+        keys = ("accepted", "active", "held", "threads")
+        expected = f"JSON with the numbers {', '.join(keys)}"
         with self.connect() as client:
             got = client.ask("/stats")
         try:
             told = json.loads(got.body)
-            right = got.status == 200 and all(isinstance(told.get(key), int | float) for key in keys)
+            right = got.status == 200 and all(is_count(told.get(key)) for key in keys)
+            if self.instances is not None:
+                expected += f" and instance below {self.instances}"
+                right = right and is_count(told.get("instance")) and told["instance"] < self.instances
         except (ValueError, AttributeError):
             right = False
-        return right, f"JSON with the numbers {', '.join(keys)}", f"{got.status} {got.body[:200]!r}"
+        return right, expected, f"{got.status} {got.body[:200]!r}"
 
     def malformed(self) -> Check:
         with self.connect() as client:
@@ -226,6 +242,10 @@ def read_aborts() -> dict[str, int]:
 def compare_aborts(before: dict[str, int], after: dict[str, int]) -> Check:
     grown = {name: after[name] - before[name] for name in before if after[name] != before[name]}
     return not grown, "TCPAbortOn* unchanged", f"{grown or 'unchanged'}"
+
+
+def is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def is_date(text: str) -> bool:

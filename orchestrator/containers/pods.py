@@ -16,6 +16,7 @@ import docker
 from orchestrator.containers.images import BASE
 from orchestrator.containers.labels import Owner
 from orchestrator.containers.launch import Running, Spec, ensure, launch, remove, run_inside
+from orchestrator.containers.nonce import tells_nonce
 from orchestrator.errors import LimitRefused, NotReady
 from orchestrator.model import Profile, ReadBack, Variant
 
@@ -62,12 +63,27 @@ def start_holder(site: Site, name: str, profile: Profile) -> Running:
 
 
 def start_server(
-    site: Site, name: str, holder: Running, variant: Variant, *, host: str, environment: Mapping[str, str]
+    site: Site,
+    name: str,
+    holder: Running,
+    variant: Variant,
+    *,
+    host: str,
+    environment: Mapping[str, str],
+    nonce: str | None = None,
+    instance: int | None = None,
 ) -> Running:
-    """Start one process of a variant in a pod, listening on host:variant.port."""
+    """Start one process of a variant in a pod, listening on host:variant.port.
+
+    nonce: what it shows workers, so that they load it. instance: its number among those that share the port. Neither
+    is told to a variant that cannot show it.
+    """
     told = {"LAB_HOST": host, "LAB_PORT": str(variant.port)}
     if variant.fixed_delay:
         told["LAB_HEALTH"] = "listen"
+    if tells_nonce(variant):
+        told |= {} if nonce is None else {"LAB_NONCE": nonce}
+        told |= {} if instance is None else {"LAB_INSTANCE": str(instance)}
     spec = Spec(
         role="server",
         name=site.container_name(name),

@@ -43,6 +43,18 @@ static int read_seconds_as_ms(const char *name, double fallback_s)
     return (int)(value_s * 1000);
 }
 
+static const char *read_nonce(void)
+{
+    const char *text = getenv("LAB_NONCE");
+    if (!text)
+        return NULL;
+    size_t len = strlen(text);
+    /* Nothing but hex digits: it goes into a header as it is. */
+    if (len < CONFIG_NONCE_MIN || len > CONFIG_NONCE_MAX || strspn(text, "0123456789abcdef") != len)
+        refuse("LAB_NONCE", text, "16 to 64 hex digits in lower case");
+    return text;
+}
+
 struct config config_read(void)
 {
     struct config config = {.address = {.sin_family = AF_INET}};
@@ -55,6 +67,8 @@ struct config config_read(void)
     config.backlog = read_int("LAB_BACKLOG", 4096, 1, 1 << 20);
     config.drain_ms = read_seconds_as_ms("LAB_DRAIN_S", 5);
     config.reuseport = read_int("LAB_REUSEPORT", 0, 0, 1);
+    config.nonce = read_nonce();
+    config.instance = read_int("LAB_INSTANCE", -1, 0, 9999);
     return config;
 }
 

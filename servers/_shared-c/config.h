@@ -3,11 +3,15 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
+enum { CONFIG_NONCE_MIN = 16, CONFIG_NONCE_MAX = 64 };
+
 struct config {
     struct sockaddr_in address; /* LAB_HOST, LAB_PORT */
     int backlog;                /* LAB_BACKLOG */
     int drain_ms;               /* LAB_DRAIN_S */
     bool reuseport;             /* LAB_REUSEPORT */
+    const char *nonce;          /* LAB_NONCE, or NULL: which run started this server */
+    int instance;               /* LAB_INSTANCE, or -1: its number among those that share the port */
 };
 
 /* Reads the environment. A bad value: one line on stderr and exit 2. */

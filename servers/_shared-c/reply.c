@@ -6,9 +6,13 @@
 
 #include "stats.h"
 
-static const char *variant_name = "";
+static const char *variant_name = "", *run_nonce;
 
-void reply_init(const char *variant) { variant_name = variant; }
+void reply_init(const char *variant, const char *nonce)
+{
+    variant_name = variant;
+    run_nonce = nonce;
+}
 
 static char *put(char *to, const char *text, size_t len)
 {
@@ -67,7 +71,7 @@ static const char *status_line(int status)
 
 static bool append(struct buffer *out, const struct request *r, int status, const char *type, const char *body, size_t len)
 {
-    if (!buffer_reserve(out, len + 512)) /* 512: the head below is at most 330 bytes */
+    if (!buffer_reserve(out, len + 512)) /* 512: the head below is at most 410 bytes */
         return false;
     char *to = out->data + out->len;
     to = put_text(to, status_line(status));
@@ -76,6 +80,8 @@ static bool append(struct buffer *out, const struct request *r, int status, cons
     to = put_number(to, len);
     if (status == 405)
         to = put_text(put_text(to, "\r\nAllow: "), r->allow);
+    if (r->route == ROUTE_HEALTHZ && run_nonce)
+        to = put_text(put_text(to, "\r\nLab-Nonce: "), run_nonce);
     if (!r->keep_alive)
         to = put_text(to, "\r\nConnection: close");
     else if (r->is_http_1_0)

@@ -3,8 +3,9 @@
 #include "buffer.h"
 #include "http.h"
 
-/* The variant's name, for Server: and /stats. Once, before the first reply. */
-void reply_init(const char *variant);
+/* The variant's name, for Server: and /stats, and what /healthz tells in Lab-Nonce:, or NULL. Once, before the first
+ * reply. */
+void reply_init(const char *variant, const char *nonce);
 
 /* Answers every route; for /delay and /hold it is the answer after the wait, for /release use
  * reply_released(). False when memory is short: the connection can only be closed then. */

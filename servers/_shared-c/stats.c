@@ -12,12 +12,14 @@
 
 struct stats stats;
 
+static int own_instance = -1;
 static DIR *fd_dir;         /* /proc/self/fd */
 static int status_fd = -1;  /* /proc/self/status */
 static pthread_mutex_t dir_lock = PTHREAD_MUTEX_INITIALIZER; /* a DIR has one position */
 
-void stats_open(void)
+void stats_open(int instance)
 {
+    own_instance = instance;
     fd_dir = opendir("/proc/self/fd"); /* best effort: /stats says null without it */
     status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC); /* the same */
 }
@@ -67,9 +69,10 @@ size_t stats_render(char text[STATS_TEXT_MAX], const char *variant)
 {
     const size_t room = STATS_TEXT_MAX; /* 134 errno names of at most 40 bytes fit */
     size_t len = (size_t)snprintf(text, room,
-                                  "{\"variant\":\"%s\",\"accepted\":%lu,\"active\":%ld,\"requests\":%lu,\"errors\":{", variant,
-                                  atomic_load(&stats.accepted), atomic_load(&stats.active),
-                                  atomic_load(&stats.requests));
+                                  "{\"variant\":\"%s\",\"accepted\":%lu,\"active\":%ld,\"held\":%ld,\"requests\":%lu,"
+                                  "\"errors\":{",
+                                  variant, atomic_load(&stats.accepted), atomic_load(&stats.active),
+                                  atomic_load(&stats.held), atomic_load(&stats.requests));
     const char *comma = "";
     for (int number = 1; number < STATS_ERRNO_MAX; number++) {
         unsigned long count = atomic_load(&stats.errors[number]);
@@ -80,6 +83,7 @@ size_t stats_render(char text[STATS_TEXT_MAX], const char *variant)
         comma = ",";
     }
     len += (size_t)snprintf(text + len, room - len, "}");
+    len += (size_t)print_count(text + len, room - len, "instance", own_instance);
     len += (size_t)print_count(text + len, room - len, "open_fds", count_descriptors());
     len += (size_t)print_count(text + len, room - len, "threads", count_threads());
     len += (size_t)snprintf(text + len, room - len, "}");

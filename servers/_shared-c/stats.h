@@ -8,14 +8,16 @@ enum { STATS_ERRNO_MAX = 200, STATS_TEXT_MAX = 8192 };
 struct stats {
     atomic_ulong accepted; /* connections, ever */
     atomic_long active;    /* connections open now */
+    atomic_long held;      /* of those: waiting in /hold */
     atomic_ulong requests; /* well-formed ones, whatever the answer */
     atomic_ulong errors[STATS_ERRNO_MAX];
 };
 
 extern struct stats stats;
 
-/* Opens what stats_render() reads. Early, because later there may be no descriptor left for it. */
-void stats_open(void);
+/* Opens what stats_render() reads. Early, because later there may be no descriptor left for it.
+ * instance: this process's number among those that share the port, -1: it was told none. */
+void stats_open(int instance);
 
 void stats_count_error(int number);
 

@@ -12,8 +12,16 @@
 
 static struct buffer scratch_in, scratch_out; /* shared by all turns: an idle connection holds no buffer */
 
+/* Every change to and from HOLDING comes by here, so that /stats counts them right. */
+static void set_state(struct conn *c, enum state state)
+{
+    atomic_fetch_add(&stats.held, (state == HOLDING) - (c->state == HOLDING));
+    c->state = state;
+}
+
 void conn_close(struct conn *c)
 {
+    set_state(c, READING); /* no longer held */
     timers_cancel(&c->timer);
     c->prev->next = c->next;
     c->next->prev = c->prev;
@@ -38,7 +46,7 @@ static bool answer(struct conn *c, struct request *r)
     if (r->route == ROUTE_DELAY || r->route == ROUTE_HOLD) {
         c->request = *r;
         c->limit = LIMIT_NOTHING;
-        c->state = r->route == ROUTE_HOLD ? HOLDING : WAITING;
+        set_state(c, r->route == ROUTE_HOLD ? HOLDING : WAITING);
         if (c->state == WAITING)
             timers_set(&c->timer, loop.now_ms + (uint64_t)r->delay_ms);
         else
@@ -55,7 +63,7 @@ static bool answer(struct conn *c, struct request *r)
     for (struct conn *other = loop.connections.next; other != &loop.connections; other = other->next) {
         if (other->state != HOLDING)
             continue;
-        other->state = WAITING;
+        set_state(other, WAITING);
         timers_set(&other->timer, loop.now_ms);
         released++;
     }

@@ -105,8 +105,8 @@ static int next_timeout_ms(void)
 int main(void)
 {
     const struct config config = config_read();
-    reply_init("c-epoll");
-    stats_open();
+    reply_init("c-epoll", config.nonce);
+    stats_open(config.instance);
 
     sigset_t stop_signals; /* read as events, so that no turn is interrupted half-way */
     sigemptyset(&stop_signals);

@@ -99,6 +99,7 @@ static bool wait_for_answer(struct conn *c, long long deadline_ms)
 static void set_holding(struct conn *c, bool is_holding)
 {
     pthread_mutex_lock(&lock);
+    atomic_fetch_add(&stats.held, is_holding - c->is_holding); /* 0 when a release was there first */
     c->is_holding = is_holding;
     atomic_store(&c->is_released, false);
     pthread_mutex_unlock(&lock);
@@ -120,6 +121,7 @@ static long release_all(void)
         if (!c->is_holding)
             continue;
         c->is_holding = false;
+        atomic_fetch_sub(&stats.held, 1);
         atomic_store(&c->is_released, true);
         pthread_kill(c->thread, SIGUSR1); /* cannot fail: the thread unlinks itself before it ends */
         released++;

@@ -71,8 +71,8 @@ static struct timespec in_ms(int ms)
 int main(void)
 {
     const struct config config = config_read();
-    reply_init("c-threads");
-    stats_open();
+    reply_init("c-threads", config.nonce);
+    stats_open(config.instance);
 
     sigset_t stop_signals, blocked; /* blocked here, so in every thread to come */
     sigemptyset(&stop_signals);

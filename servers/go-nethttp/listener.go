@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"regexp"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,8 @@ type config struct {
 	backlog   int            // LAB_BACKLOG
 	drain     time.Duration  // LAB_DRAIN_S
 	reusePort bool           // LAB_REUSEPORT
+	nonce     string         // LAB_NONCE, or empty: which run started this server
+	instance  *int           // LAB_INSTANCE, or nil: its number among those that share the port
 }
 
 func refuse(name, value, expected string) {
@@ -48,6 +51,8 @@ func readInt(name string, fallback, least, most int) int {
 	return value
 }
 
+var nonceForm = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
+
 func readConfig() config {
 	host, isSet := os.LookupEnv("LAB_HOST")
 	if !isSet {
@@ -56,6 +61,15 @@ func readConfig() config {
 	address, err := netip.ParseAddr(host)
 	if err != nil || !address.Is4() {
 		refuse("LAB_HOST", host, "an IPv4 address")
+	}
+	nonce, isSet := os.LookupEnv("LAB_NONCE")
+	if isSet && !nonceForm.MatchString(nonce) {
+		refuse("LAB_NONCE", nonce, "16 to 64 hex digits in lower case")
+	}
+	var instance *int
+	if _, isSet := os.LookupEnv("LAB_INSTANCE"); isSet {
+		number := readInt("LAB_INSTANCE", 0, 0, 9999)
+		instance = &number
 	}
 	drain := 5.0
 	if text, isSet := os.LookupEnv("LAB_DRAIN_S"); isSet {
@@ -69,6 +83,8 @@ func readConfig() config {
 		backlog:   readInt("LAB_BACKLOG", 4096, 1, 1<<20),
 		drain:     time.Duration(drain * float64(time.Second)),
 		reusePort: readInt("LAB_REUSEPORT", 0, 0, 1) == 1,
+		nonce:     nonce,
+		instance:  instance,
 	}
 }
 

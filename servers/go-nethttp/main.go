@@ -101,6 +101,12 @@ func (g *gate) release(w http.ResponseWriter, r *http.Request) {
 	reply(w, 200, "application/json", fmt.Appendf(nil, `{"released": %d}`, released))
 }
 
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting
+}
+
 func echo(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Now().Add(bodyTimeout)) // best effort, like its reset
@@ -134,7 +140,7 @@ func refuseBody(w http.ResponseWriter, r *http.Request, control *http.ResponseCo
 	io.Copy(io.Discard, io.LimitReader(r.Body, discardMaxBytes))
 }
 
-func routes() *http.ServeMux {
+func routes(nonce string) *http.ServeMux {
 	held := &gate{open: make(chan struct{})}
 	mux := http.NewServeMux() // answers 404 and 405 by itself
 	mux.HandleFunc("GET /plain", plain)
@@ -142,15 +148,22 @@ func routes() *http.ServeMux {
 	mux.HandleFunc("GET /hold", held.hold)
 	mux.HandleFunc("POST /release", held.release)
 	mux.HandleFunc("POST /echo", echo)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { reply(w, 200, "text/plain", []byte("ok\n")) })
-	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) { reply(w, 200, "application/json", stats.json()) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if nonce != "" {
+			w.Header().Set("Lab-Nonce", nonce)
+		}
+		reply(w, 200, "text/plain", []byte("ok\n"))
+	})
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 200, "application/json", stats.json(held.count()))
+	})
 	return mux
 }
 
 // ---- the loop is net/http's; these are its settings ------------------------------------------------
 
-func newServer() *http.Server {
-	mux := routes()
+func newServer(nonce string) *http.Server {
+	mux := routes(nonce)
 	name := []string{variant}
 	return &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,7 +190,8 @@ func main() {
 	fmt.Fprintf(os.Stderr, "%s: listening on %s, backlog %d\n", variant, listener.Addr(), config.backlog)
 
 	stop, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	server := newServer()
+	stats.instance = config.instance
+	server := newServer(config.nonce)
 	drained := make(chan struct{})
 	go func() {
 		<-stop.Done()

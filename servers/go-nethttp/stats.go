@@ -17,6 +17,7 @@ var stats = newCounters()
 
 type counters struct {
 	accepted, active, requests atomic.Int64
+	instance                   *int       // LAB_INSTANCE; nil becomes null
 	mu                         sync.Mutex // errors, and the position in the two folders
 	errors                     map[string]int
 	fds, tasks                 *os.File // opened early: later there may be no descriptor left; nil: cannot be read
@@ -62,7 +63,8 @@ func countEntries(folder *os.File) *int {
 	return &count
 }
 
-func (c *counters) json() []byte {
+// held: clients waiting in /hold.
+func (c *counters) json(held int) []byte {
 	var gc debug.GCStats
 	debug.ReadGCStats(&gc)
 	c.mu.Lock()
@@ -71,6 +73,8 @@ func (c *counters) json() []byte {
 		"variant":    variant,
 		"accepted":   c.accepted.Load(),
 		"active":     c.active.Load(),
+		"held":       held,
+		"instance":   c.instance,
 		"requests":   c.requests.Load(),
 		"errors":     c.errors,
 		"open_fds":   countEntries(c.fds),

@@ -27,9 +27,9 @@ METHODS = {b"/plain": b"GET", b"/delay": b"GET", b"/hold": b"GET", b"/release": 
 DELAY_MS = re.compile(rb"(?:^|&)ms=([^&]*)")
 
 
-def render(name_and_date: bytes, status: int, r: Request | None, body: bytes, kind: bytes, keep_alive: bool) -> bytes:
-    """r: None when the request was too broken to know its method."""
-    head = (STATUS_LINES[status] + name_and_date + b"Content-Type: " + kind
+def render(lines: bytes, status: int, r: Request | None, body: bytes, kind: bytes, keep_alive: bool) -> bytes:
+    """lines: header lines, each with its CRLF. r: None when the request was too broken to know its method."""
+    head = (STATUS_LINES[status] + lines + b"Content-Type: " + kind
             + b"\r\nContent-Length: " + str(len(body)).encode())
     if status == 405 and r:
         head += b"\r\nAllow: " + (b"POST" if METHODS[r.path] == b"POST" else b"GET, HEAD")
@@ -171,9 +171,10 @@ class Connection(asyncio.Protocol):
             self.set_limit("", None)
 
     def render(
-        self, status: int, r: Request | None, body: bytes = b"", kind: bytes = b"text/plain", *, keep_alive: bool
+        self, status: int, r: Request | None, body: bytes = b"", kind: bytes = b"text/plain", *, keep_alive: bool,
+        lines: bytes = b"",
     ) -> bytes:
-        return render(self.server.name_and_date, status, r, body, kind, keep_alive)
+        return render(self.server.name_and_date + lines, status, r, body, kind, keep_alive)
 
     def answer(self, r: Request, body: bytes) -> bytes:
         """The reply, or nothing yet if the request has to wait."""
@@ -189,7 +190,7 @@ class Connection(asyncio.Protocol):
         if path == b"/echo":
             return self.render(200, r, body, b"application/octet-stream", keep_alive=keep_alive)
         if path == b"/healthz":
-            return self.render(200, r, b"ok\n", keep_alive=keep_alive)
+            return self.render(200, r, b"ok\n", keep_alive=keep_alive, lines=self.server.nonce_line)
         if path == b"/stats":
             return self.render(200, r, self.server.stats(), b"application/json", keep_alive=keep_alive)
         if path == b"/release":

@@ -58,6 +58,10 @@ class Config:
         self.backlog = int(read_number("LAB_BACKLOG", 4096, 1, 1 << 20))
         self.drain_s = read_number("LAB_DRAIN_S", 5, 0, 3600, r"\d{1,4}(\.\d{1,6})?")
         self.reuseport = read_number("LAB_REUSEPORT", 0, 0, 1) == 1
+        self.nonce = os.environ.get("LAB_NONCE")
+        if self.nonce is not None and not re.fullmatch("[0-9a-f]{16,64}", self.nonce):
+            refuse("LAB_NONCE", "16 to 64 hex digits in lower case")
+        self.instance = int(read_number("LAB_INSTANCE", 0, 0, 9999)) if "LAB_INSTANCE" in os.environ else None
 
 
 def listen(config: Config) -> socket.socket:
@@ -83,6 +87,7 @@ class Server:
         self.lag_s = 0.0
         self.is_draining = False
         self.name_and_date = b""
+        self.nonce_line = f"Lab-Nonce: {config.nonce}\r\n".encode() if config.nonce else b""
         self.spare_fd = os.open("/dev/null", os.O_RDONLY)
         self.starting: set[asyncio.Task] = set()  # accepted, transport not made yet; the loop itself holds tasks weakly
 
@@ -102,6 +107,7 @@ class Server:
         gc_runs = sum(generation["collections"] for generation in gc.get_stats())
         return json.dumps({
             "variant": VARIANT, "accepted": self.accepted, "active": len(self.connections), "requests": self.requests,
+            "held": len(self.held), "instance": self.config.instance,
             "errors": self.errors, "open_fds": self.count_descriptors(), "threads": threading.active_count(),
             "loop_lag_s": round(self.lag_s, 6), "gc_cycles": gc_runs,
         }).encode()

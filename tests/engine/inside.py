@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from swarm import probe
 from swarm.blocking import Client, render
 from swarm.http1 import Answer, ClosedEarly
 from swarm.probe import read_aborts
@@ -145,6 +146,33 @@ def malformed(told: dict[str, Any]) -> dict[str, Any]:
         with connect() as client:
             seen[name] = [status, is_ended, is_right(client.ask("/plain"))]
     return seen
+
+
+# ---- which server is it? --------------------------------------------------------------------------
+
+
+def identity(told: dict[str, Any]) -> dict[str, Any]:
+    """See the nonce, the instance, and how many are held while two wait, one has left and all are released."""
+    with connect() as watch:
+        health = watch.ask("/healthz")
+        seen: dict[str, Any] = {"nonce": health.headers.get("lab-nonce"), "status": health.status}
+        seen["elsewhere"] = watch.ask("/plain").headers.get("lab-nonce")
+        held = []
+        crowd = [connect() for _ in range(2)]
+        for client in crowd:
+            client.send(render("/hold"))
+        wait_for("two are held", lambda: stats_of(watch)["held"] == 2)
+        held.append(stats_of(watch)["held"])
+        crowd.pop().__exit__()
+        wait_for("one has left", lambda: stats_of(watch)["active"] == 2)
+        held.append(stats_of(watch)["held"])
+        watch.ask("/release", "POST")
+        held.append(stats_of(watch)["held"])
+        seen["answered"] = is_right(crowd[0].answer())
+        after = stats_of(watch)
+    report = probe.run({"host": "127.0.0.1", "port": PORT, **told})
+    failed = [check["name"] for check in report["checks"] if not check["ok"]]
+    return seen | {"held": [*held, after["held"]], "instance": after["instance"], "failed": failed}
 
 
 # ---- without descriptors ----------------------------------------------------------------------------

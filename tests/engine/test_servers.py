@@ -168,6 +168,53 @@ def test_a_server_without_descriptors_neither_spins_nor_gives_up(
     assert ["EMFILE"] == list(seen["errors"])
 
 
+@pytest.mark.parametrize("variant", FULL)
+def test_a_server_shows_whose_it_is_and_counts_who_is_held(
+    client: docker.DockerClient, images: dict[str, str], variant: str
+) -> None:
+    """LAB_NONCE comes back on /healthz only, LAB_INSTANCE in /stats; the probe tells a wrong one from a right."""
+    with bench(client, images, variant, LAB_NONCE="a1" * 32, LAB_INSTANCE="3") as server:
+        seen = server.ask("identity", nonce="a1" * 32, instances=4)
+        other = server.ask("identity", nonce="b2" * 32, instances=3)
+    with bench(client, images, variant) as server:
+        plain = server.ask("identity")
+        asked = server.ask("identity", nonce="a1" * 32)
+
+    told = {"nonce": "a1" * 32, "status": 200, "elsewhere": None, "answered": True, "held": [2, 1, 0, 0], "instance": 3}
+    assert told | {"failed": []} == seen
+    assert told | {"failed": ["healthz", "stats"]} == other
+    assert told | {"nonce": None, "instance": None, "failed": []} == plain
+    assert told | {"nonce": None, "instance": None, "failed": ["healthz"]} == asked
+
+
+@pytest.mark.parametrize("variant", FULL)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LAB_NONCE", ""),
+        ("LAB_NONCE", "a1" * 7),
+        ("LAB_NONCE", "a1" * 33),
+        ("LAB_NONCE", "A1" * 16),
+        ("LAB_NONCE", "a1" * 16 + "\r\nX: y"),
+        ("LAB_INSTANCE", "-1"),
+        ("LAB_INSTANCE", "10000"),
+        ("LAB_INSTANCE", "two"),
+        ("LAB_INSTANCE", ""),
+    ],
+)
+def test_a_bad_nonce_or_instance_is_refused_in_a_line(
+    client: docker.DockerClient, images: dict[str, str], variant: str, name: str, value: str
+) -> None:
+    """Exit 2, and a line that names the variable; an injected header line among the bad values."""
+    with running(client, images[variant], network_mode="none", environment={name: value}) as server:
+        code = server.wait(timeout=60)["StatusCode"]
+        said = server.logs().decode()
+
+    assert 2 == code
+    assert said.startswith(f"{name}: expected ")
+    assert "listening" not in said
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_health_check_tells_a_listener_from_none(
     client: docker.DockerClient, images: dict[str, str], variant: str
