@@ -19,6 +19,7 @@ from orchestrator.containers.labels import Owner, lab_id
 from orchestrator.containers.pods import Site, granted
 from orchestrator.containers.recipes import describe, service_recipes, variant_recipes
 from orchestrator.hosts.facts import host_facts
+from orchestrator.hosts.limits import keep_granted
 from orchestrator.load.master import Master
 from orchestrator.load.told import arena_addresses, swarm_settings
 from orchestrator.model import Lab
@@ -65,6 +66,7 @@ def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say) 
     ident = lab_id(lab.root)
     wanted = lab.profiles[profile]
     nofile, available = granted(client, ident, owner, wanted.nofile)
+    keep_granted(state_folder(lab.root), nofile=nofile, wanted=wanted.nofile, engine=str(info.get("ServerVersion")))
     cpus = split_cpus(parse_cpu_list(available), wanted.server_cpus, wanted.load_cpus)
     if cpus.note:
         say(cpus.note)

@@ -6,6 +6,7 @@ import random
 
 from orchestrator.errors import BadInput
 from orchestrator.model import Lab, LeftOut, Plan, Scenario, Suite, TrialSpec, Users, Variant
+from orchestrator.planning.ablation import conditions
 from orchestrator.planning.capacity import Limit, Processes, count_servers, count_workers, find_limit
 from orchestrator.units import shown
 
@@ -18,9 +19,10 @@ def make_plan(lab: Lab, suite_name: str, *, nofile_granted: int | None, kernel: 
     nofile_granted: descriptors the engine gives one process; None: not known, the profile's wish is believed.
     kernel: (major, minor) of the machine that will run it; None: not known, every variant is believed to run.
 
-    Each block holds every servable pairing once: the scenarios in a shuffled order, and within each its variants in
-    a shuffled order, so that those to be compared run close together and drift falls on all alike. The same lab,
-    suite and limits give the same plan. A suite of which nothing can be served gives a plan without trials.
+    Each block holds every servable pairing once, in an ablation once for each condition: the scenarios in a shuffled
+    order, within each its variants, and within each variant its conditions, so that those to be compared run close
+    together and drift falls on all alike. The same lab, suite and limits give the same plan. A suite of which nothing
+    can be served gives a plan without trials.
     Raises BadInput for an unknown suite.
     """
     suite = lab.suites.get(suite_name)
@@ -83,7 +85,7 @@ def _specs(lab: Lab, suite: Suite, counts: dict[Pairing, tuple[Processes, Proces
     order = random.Random(suite.seed)
     specs: list[TrialSpec] = []
     for block in range(suite.trials):
-        for scenario, variant in _shuffled_block(suite, counts, order):
+        for scenario, variant, reverted in _shuffled_block(suite, counts, order):
             servers, workers = counts[scenario, variant]
             specs.append(
                 TrialSpec(
@@ -97,6 +99,7 @@ def _specs(lab: Lab, suite: Suite, counts: dict[Pairing, tuple[Processes, Proces
                     workers=workers.count,
                     why_processes="; ".join(dict.fromkeys((servers.why, workers.why))),
                     users=decide_users(lab.variants[variant], lab.scenarios[scenario]),
+                    reverted=reverted,
                 )
             )
     return tuple(specs)
@@ -104,15 +107,19 @@ def _specs(lab: Lab, suite: Suite, counts: dict[Pairing, tuple[Processes, Proces
 
 def _shuffled_block(
     suite: Suite, counts: dict[Pairing, tuple[Processes, Processes]], order: random.Random
-) -> list[Pairing]:
+) -> list[tuple[str, str, str]]:
     scenarios = list(suite.scenarios)
     order.shuffle(scenarios)
-    pairings: list[Pairing] = []
+    trials: list[tuple[str, str, str]] = []
     for scenario in scenarios:
         variants = [variant for variant in suite.variants if (scenario, variant) in counts]
         order.shuffle(variants)
-        pairings.extend((scenario, variant) for variant in variants)
-    return pairings
+        for variant in variants:
+            without = conditions(suite)
+            if len(without) > 1:  # no number is drawn for a single one: published orders stay what they were
+                order.shuffle(without)
+            trials.extend((scenario, variant, reverted) for reverted in without)
+    return trials
 
 
 def _dotted(kernel: tuple[int, int]) -> str:

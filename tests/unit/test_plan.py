@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.model import Arena, Lab, LeftOut, Observability, Plan, Profile, Scenario, Suite, Variant
+from orchestrator.planning.ablation import profile_of
 from orchestrator.planning.plan import make_plan, serves
 
 PLAIN = Scenario("plain", "", "closed", "/plain", 50, 0.0, 2.0, 6.0, 10.0)
@@ -74,6 +75,34 @@ def plan_hold(connections: int, nofile_granted: int | None, users: str = "auto",
     scenario = replace(HOLD, connections=connections, users=users)  # type: ignore[arg-type]  # the tests name them
     lab = make_lab(make_variant("c-epoll", **variant), scenarios=(scenario,), trials=1)
     return make_plan(lab, "quick", nofile_granted=nofile_granted)
+
+
+def test_an_ablation_takes_one_setting_back_at_a_time() -> None:
+    """Each pairing runs with all in place and without each setting, in as many processes, in every block."""
+    lab = make_lab(make_variant("c-epoll"), make_variant("c-threads"), scenarios=(HOLD,), nofile=1500, trials=2)
+    reverts = ("nofile=512", "net.core.somaxconn=128")
+    lab = replace(lab, suites={"quick": replace(lab.suites["quick"], reverts=reverts)})
+    plan = make_plan(lab, "quick", nofile_granted=None)
+
+    assert 12 == len(plan.trials)
+    for block in (plan.trials[:6], plan.trials[6:]):
+        assert {(v, r) for v in ("c-epoll", "c-threads") for r in ("", *reverts)} == {
+            (spec.variant, spec.reverted) for spec in block
+        }
+        assert 1 == sum(before.variant != after.variant for before, after in pairwise(block))
+    assert {(2, 2)} == {(spec.server_processes, spec.workers) for spec in plan.trials}
+
+
+def test_a_trial_of_an_ablation_has_its_own_profile() -> None:
+    """A sysctl or the descriptors as the trial says; all else, and every other trial, as in the profile."""
+    lab = make_lab(make_variant("c-epoll"), scenarios=(HOLD,), trials=1)
+    lab = replace(lab, profiles={"default": replace(lab.profiles["default"], sysctls={"a": "1", "b": "2"})})
+    (spec,) = make_plan(lab, "quick", nofile_granted=None).trials
+    whole, sysctl, files = (profile_of(lab, replace(spec, reverted=text)) for text in ("", "b=3 4", "nofile=512"))
+
+    assert lab.profiles["default"] == whole
+    assert ({"a": "1", "b": "3 4"}, whole.nofile) == (sysctl.sysctls, sysctl.nofile)
+    assert (whole.sysctls, 512) == (files.sysctls, files.nofile)
 
 
 def order_of(plan: Plan) -> list[str]:

@@ -1,0 +1,31 @@
+"""What one machine allows, as values: the limits of its kernel, what it has, and what its engine granted.
+
+Values only; hosts/limits.py reads them. None means not read, and `assumed` says what is believed instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class HostLimits:
+    """Limits of the whole machine, and of what runs in the lab's containers."""
+
+    cpus: int | None = None  # that containers may use
+    memory_bytes: int | None = None  # all there is
+    available_bytes: int | None = None  # what could be used when it was read
+    nr_open: int | None = None  # the most descriptors that one process may have
+    file_max: int | None = None  # open files of all processes together
+    files_open: int | None = None  # of these, in use
+    threads_max: int | None = None
+    pid_max: int | None = None
+    pids_max: int | None = None  # the engine's limit for one container; None: unlimited, or not known
+    max_map_count: int | None = None  # map areas of one process
+    epoll_watches: int | None = None  # fs.epoll.max_user_watches, for each user
+    tcp_memory_pages: int | None = None  # tcp_mem[2], pages of 4 KiB for all sockets' buffers
+    conntrack_max: int | None = None  # None: no connection tracking in this kernel
+    nofile_granted: int | None = None  # what the engine granted a container when it was last asked
+    fingerprint: Mapping[str, str] = field(default_factory=dict)  # kernel, CPU model, memory, engine
+    assumed: tuple[str, ...] = ()  # what could not be read, and what is believed instead
