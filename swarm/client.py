@@ -5,7 +5,7 @@ watcher that stays armed while the connection is open (gevent's own socket makes
 which halves the throughput). Deadlines are watched by one greenlet for all connections (`watch_deadlines`), so they
 fire up to SWEEP_S late.
 
-Every failure is a `Failed` whose text is one of a few kinds, named by phase: "ECONNRESET in receive".
+Every failure is a `Failed` whose text is one of a few kinds, named by phase: "ECONNRESET in first byte".
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ class Connection:
         except OSError as error:
             raise Failed(kinds.name_errno(error.errno, "socket")) from None
         self._sock, self.greenlet = sock, getcurrent()
+        row.first_connect_ns = row.first_connect_ns or _now_ns()
         row.connecting += 1
         row.open.add(self)
         _open.add(self)
@@ -141,6 +142,7 @@ class Connection:
             if connected:
                 row.established += 1
                 row.opened += 1
+                row.last_established_ns = _now_ns()
             else:
                 row.open.discard(self)
                 _open.discard(self)
@@ -182,7 +184,7 @@ class Connection:
                     break
                 answer = reader.feed(data)
                 if answer is None:
-                    data = self._receive(patience_s)
+                    data = self._receive(patience_s, "body")
                     pieces += 1
             done_ns = _now_ns()
         except http1.Malformed:
@@ -206,14 +208,14 @@ class Connection:
         self._send(message)
         got = b""
         while len(got) < len(message):
-            data = self._receive(patience_s)
+            data = self._receive(patience_s, "body" if got else "first byte")
             if not data:
                 raise self._failed(kinds.judge_echo(message, got, has_ended=True))
             got += data
         done_ns = _now_ns()
         if kind := kinds.judge_echo(message, got, has_ended=False):
             raise self._failed(kind)
-        if self._receive(patience_s, phase="close"):
+        if self._receive(patience_s, "close"):
             raise self._failed(kinds.WRONG_BODY)
         return done_ns
 
@@ -223,6 +225,7 @@ class Connection:
             sent = self._sock.send(data)
         except OSError as error:
             raise self._failed(kinds.name_errno(error.errno, "send")) from None
+        self.row.sent += 1
         if sent != len(data):
             # A request is far smaller than an empty send buffer; a server that does not read cannot cause this.
             raise self._failed("short send")
@@ -233,7 +236,7 @@ class Connection:
             self.deadline_ns = NEVER_NS
             self.greenlet.throw(TimedOut)
 
-    def _receive(self, patience_s: float, phase: str = "receive") -> bytes:
+    def _receive(self, patience_s: float, phase: str = "first byte") -> bytes:
         """Wait for bytes and return them; b"" when the peer closed."""
         assert self._sock is not None
         watcher = self._watcher

@@ -1,6 +1,7 @@
 """Name what went wrong with an exchange: the few words under which errors are counted.
 
-Pure. The phase is named (connect, send, receive, close), because the same errno means different things in each.
+Pure. The phase is named (connect, send, first byte, body, close), because the same errno means different things in
+each. Locust users and the engine use the same words.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ BODY = b"Hello, world!"
 MALFORMED = "malformed answer"
 CLOSED = "closed before the answer"
 WRONG_BODY = "wrong body"
+WRONG_LENGTH = "wrong length"
+UNANSWERED = "no answer before the end"
+DROPPED = "dropped: no connection was free in time"
+REFUSED = "target refused"  # followed by a colon and why
 OTHERS_ANSWER = "another client's answer"
 RAW_FORM = re.compile(rb"\d{12}\n")
 
 
 def name_errno(code: int | None, phase: str) -> str:
-    """Return "ECONNRESET in receive" and the like."""
+    """Return "ECONNRESET in first byte" and the like."""
     return f"{errno.errorcode.get(code or 0, f'errno {code}')} in {phase}"
 
 
@@ -32,6 +37,8 @@ def judge_answer(answer: Answer, rest: bytes) -> str:
         return MALFORMED
     if answer.status != 200:
         return f"status {answer.status}"
+    if len(answer.body) != len(BODY):
+        return WRONG_LENGTH
     return "" if answer.body == BODY else WRONG_BODY
 
 

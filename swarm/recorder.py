@@ -1,83 +1,24 @@
 """Turn finished exchanges into histograms: one running record, and one scored record per window.
 
-Pure: no sockets, no Locust; every time comes in as CLOCK_MONOTONIC nanoseconds. A row is one variant under one name.
-The running record is taken away in pieces (`Row.take`) for Locust's statistics and the metrics. The scored record is
+Pure: no sockets, no Locust; every time comes in as CLOCK_MONOTONIC nanoseconds. Rows: swarm/row.py. The running record is taken away in pieces (`Row.take`) for Locust's statistics and the metrics. The scored record is
 kept apart and holds exactly what docs/architecture.md, "POST /lab/window", says:
 
 - closed: what completed in [start, end);
-- hold: what was started at or after start, and ended before the window closed.
+- hold: what was started at or after start, and ended before the window closed;
+- open and storm, which only engine rows (swarm/engine_row.py) have: what was planned in [start, end).
 
 Nothing here walks more than the rows while load runs; a histogram is a dict of whole microseconds -> count.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from swarm.row import AnyRow, Row
 
 NEVER_NS = 1 << 62
-UNANSWERED = "no answer before the end"
-
-
-class Exchange(Protocol):
-    """Something that may be waiting for an answer: started_ns is 0 while it is not."""
-
-    started_ns: int
-
-
-@dataclass(slots=True)
-class Piece:
-    """What one row gathered since the last take."""
-
-    histogram_us: dict[int, int]  # right answers
-    failed_us: dict[int, int]  # how long the wrong and missing ones took
-    errors: dict[str, int]
-
-
-class Row:
-    """The record of one variant under one name."""
-
-    __slots__ = (
-        "_errors",
-        "_failed_us",
-        "_histogram_us",
-        "answered",
-        "body_bytes",
-        "connecting",
-        "established",
-        "failed",
-        "holds",
-        "method",
-        "name",
-        "open",
-        "opened",
-        "scored_errors",
-        "scored_us",
-        "title",
-        "users",
-        "variant",
-    )
-
-    def __init__(self, variant: str, name: str, method: str = "GET", *, holds: bool = False, body_bytes: int = 13):
-        self.variant, self.name, self.method, self.holds, self.body_bytes = variant, name, method, holds, body_bytes
-        self.title = f"{variant} {name}"  # Locust's table and errors have one name per row
-        self.users = self.connecting = self.established = self.opened = self.answered = self.failed = 0
-        self.open: set[Exchange] = set()
-        self.scored_us: dict[int, int] = defaultdict(int)
-        self.scored_errors: dict[str, int] = defaultdict(int)
-        self.take()
-
-    def take(self) -> Piece:
-        """Return what was gathered since the last take, and start anew; constant time."""
-        piece = None
-        if hasattr(self, "_errors"):
-            piece = Piece(self._histogram_us, self._failed_us, self._errors)
-        self._histogram_us: dict[int, int] = defaultdict(int)
-        self._failed_us: dict[int, int] = defaultdict(int)
-        self._errors: dict[str, int] = defaultdict(int)
-        return piece or Piece({}, {}, {})
 
 
 @dataclass(slots=True)
@@ -91,17 +32,25 @@ class Window:
     to_ns: int = 0
     cpu_from_ns: int = 0
     cpu_ratio: float | None = None
+    engine_from_ns: int = 0
+    engine_cpu_ratio: float | None = None  # the engine's thread alone; None without one
 
 
 class Recorder:
     """All rows of one process, and the current window.
 
-    read_cpu_ns: this process's CPU time. `answer` and `error` are called with times that never decrease.
+    read_cpu_ns: this process's CPU time. read_engine_ns: its engine's thread's, None without one. tell_engine: opens
+    the engine's window, where there is an engine. `answer` and `error` are called with times that never decrease.
     """
 
-    def __init__(self, read_cpu_ns: Callable[[], int]):
-        self._read_cpu_ns = read_cpu_ns
-        self.rows: dict[tuple[str, str], Row] = {}
+    def __init__(
+        self,
+        read_cpu_ns: Callable[[], int],
+        read_engine_ns: Callable[[], int | None] = lambda: None,
+        tell_engine: Callable[[int, int], None] = lambda start_ns, end_ns: None,
+    ):
+        self._read_cpu_ns, self._read_engine_ns, self._tell_engine = read_cpu_ns, read_engine_ns, tell_engine
+        self.rows: dict[tuple[str, str], AnyRow] = {}
         self.window: Window | None = None
         self.closed: Window | None = None
         self._boundary_ns = NEVER_NS
@@ -110,10 +59,10 @@ class Recorder:
 
     def row(self, variant: str, name: str, method: str = "GET", *, holds: bool = False, body_bytes: int = 13) -> Row:
         """Return the row of that variant and name, made at its first use."""
-        key = (variant, name)
-        if key not in self.rows:
-            self.rows[key] = Row(variant, name, method, holds=holds, body_bytes=body_bytes)
-        return self.rows[key]
+        found = self.rows.get((variant, name))
+        if not isinstance(found, Row):
+            found = self.rows[variant, name] = Row(variant, name, method, holds=holds, body_bytes=body_bytes)
+        return found
 
     def clear(self) -> None:
         """Forget all rows: a new test begins. The window stays, so it may be opened before the test."""
@@ -151,9 +100,9 @@ class Recorder:
         self.closed = None
         self._scoring = False
         self._boundary_ns = start_ns
+        self._tell_engine(start_ns, end_ns)
         for row in self.rows.values():
-            row.answered = row.failed = 0
-            row.scored_us, row.scored_errors = defaultdict(int), defaultdict(int)
+            row.begin_window()
         self.turn(now_ns)
         return True
 
@@ -164,6 +113,7 @@ class Recorder:
             return
         if not self._scoring and window.from_ns == 0:
             window.from_ns, window.cpu_from_ns = now_ns, self._read_cpu_ns()
+            window.engine_from_ns = self._read_engine_ns() or 0  # an engine that starts later starts from 0
             self._since_ns = window.start_ns
             self._scoring = True
             self._boundary_ns = window.end_ns
@@ -181,12 +131,13 @@ class Recorder:
         self.turn(now_ns)
         if self._scoring:
             self._stop_scoring(window, now_ns)
-        rows = [self._part(row, window, count_unanswered) for row in self.rows.values()]
+        rows = [row.part(window.start_ns, window.to_ns, count_unanswered=count_unanswered) for row in self.rows.values()]
         self.window, self.closed, self._boundary_ns = None, window, NEVER_NS
         return {
             "window_id": window.window_id,
             "closed": True,
             "cpu_ratio": window.cpu_ratio,
+            "engine_cpu_ratio": window.engine_cpu_ratio,
             "from_s": window.from_ns / 1e9,
             "to_s": window.to_ns / 1e9,
             "rows": rows,
@@ -199,20 +150,6 @@ class Recorder:
         if now_ns > window.from_ns:
             # CPU and wall are read at the same instant, which may lie a little after end_ns.
             window.cpu_ratio = (self._read_cpu_ns() - window.cpu_from_ns) / (now_ns - window.from_ns)
-
-    def _part(self, row: Row, window: Window, count_unanswered: bool) -> dict[str, Any]:
-        waiting = [exchange.started_ns for exchange in row.open if 0 < exchange.started_ns < window.to_ns]
-        if row.holds and count_unanswered:
-            missing = sum(1 for started_ns in waiting if started_ns >= window.start_ns)
-            if missing:
-                row.scored_errors[UNANSWERED] += missing
-        return {
-            "variant": row.variant,
-            "name": row.name,
-            "answered": sum(row.scored_us.values()),
-            "histogram_us": dict(row.scored_us),
-            "errors": dict(row.scored_errors),
-            "connections_opened": row.opened,
-            "in_flight": len(waiting),
-            "oldest_in_flight_us": (window.to_ns - min(waiting)) // 1000 if waiting else None,
-        }
+            engine_ns = self._read_engine_ns()
+            if engine_ns is not None:
+                window.engine_cpu_ratio = (engine_ns - window.engine_from_ns) / (now_ns - window.from_ns)

@@ -126,13 +126,15 @@ def test_client_comes_from_an_address_of_its_own() -> None:
     [
         (answering(RIGHT.replace(b"200", b"503")), "status 503"),
         (answering(RIGHT.replace(b"world", b"earth")), "wrong body"),
+        (answering(RIGHT.replace(b"13", b"12")[:-1]), "wrong length"),
         (answering(RIGHT + b"more"), "malformed answer"),
+        (answering(RIGHT[:-4]), "timeout in body"),
         (answering(b"garbage\r\n\r\n"), "malformed answer"),
         (read_and_close, "closed before the answer"),
-        (reset, "ECONNRESET in receive"),
-        (lambda connection: time.sleep(1.0), "timeout in receive"),
+        (reset, "ECONNRESET in first byte"),
+        (lambda connection: time.sleep(1.0), "timeout in first byte"),
     ],
-    ids=["503", "body", "more", "garbage", "closed", "reset", "silent"],
+    ids=["503", "body", "length", "more", "half", "garbage", "closed", "reset", "silent"],
 )
 def test_failure_has_its_kind(handle: Callable[[socket.socket], None], kind: str) -> None:
     """And the connection is closed after it."""

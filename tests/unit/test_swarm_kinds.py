@@ -15,7 +15,7 @@ MESSAGE = b"123400000001\n"
 @pytest.mark.parametrize(
     ("code", "phase", "kind"),
     [
-        (errno.ECONNRESET, "receive", "ECONNRESET in receive"),
+        (errno.ECONNRESET, "first byte", "ECONNRESET in first byte"),
         (errno.ECONNREFUSED, "connect", "ECONNREFUSED in connect"),
         (errno.ETIMEDOUT, "connect", "ETIMEDOUT in connect"),
         (errno.EPIPE, "send", "EPIPE in send"),
@@ -33,7 +33,7 @@ def test_errno_is_named_by_phase(code: int, phase: str, kind: str) -> None:
         (200, b"Hello, world!", b"", ""),
         (503, b"Hello, world!", b"", "status 503"),
         (200, b"Hello, world?", b"", "wrong body"),
-        (200, b"Hello, world", b"", "wrong body"),
+        (200, b"Hello, world", b"", "wrong length"),
         (200, b"Hello, world!", b"x", "malformed answer"),
     ],
 )

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from swarm.settings import BadSettings, Settings, choose, parse_settings
+from swarm.choice import choose, is_for_engine, path_of, share_of
+from swarm.settings import BadSettings, Ramp, Settings, parse_settings, parse_share
 
 TOLD = {
     "scenarios": {
@@ -20,6 +21,11 @@ TOLD = {
     },
     "once": True,
 }
+
+RAMP = {
+    "of": "connections", "first": 2, "last": 20, "factor": 1.5, "step_s": 3.0, "settle_s": 1.0,
+    "most_errors_ratio": 0.01, "most_p99_s": 0.1,
+}  # fmt: skip
 
 
 def make_settings() -> Settings:
@@ -66,7 +72,22 @@ def test_unknown_names_get_a_message(scenario: str, variants: list[str] | None, 
         ("targets", {"host": "example.com", "port": 80}),
         ("targets", {"host": "127.0.0.1", "port": 0}),
         ("targets", {"host": "127.0.0.1", "port": 80, "speaks": "smtp"}),
+        ("targets", {"host": "127.0.0.1", "port": 80, "nonce": "ABCDEF0123456789"}),
+        ("targets", {"host": "127.0.0.1", "port": 80, "nonce": 7}),
+        ("scenarios", {"kind": "burst"}),
         ("scenarios", {"kind": "storm"}),
+        ("scenarios", {"kind": "open"}),
+        ("scenarios", {"kind": "open", "rate_per_s": float("nan")}),
+        ("scenarios", {"kind": "open", "rate_per_s": 10, "arrivals": "bursty"}),
+        ("scenarios", {"kind": "closed", "users": "auto"}),
+        ("scenarios", {"kind": "closed", "connections": 0}),
+        ("scenarios", {"kind": "closed", "ramp": RAMP}),
+        ("scenarios", {"kind": "hold", "answer": "never"}),
+        ("scenarios", {"kind": "ramp"}),
+        ("scenarios", {"kind": "ramp", "ramp": RAMP | {"factor": 1.0}}),
+        ("scenarios", {"kind": "ramp", "ramp": RAMP | {"of": "users"}}),
+        ("scenarios", {"kind": "ramp", "ramp": {"of": "rate", "first": 1}}),
+        ("scenarios", {"kind": "ramp", "ramp": RAMP | {"first": 2.5}}),
         ("scenarios", {"kind": "closed", "path": "/a b"}),
         ("scenarios", {"kind": "hold", "delay_s": 121}),
     ],
@@ -81,3 +102,105 @@ def test_text_that_is_not_json_is_refused() -> None:
     """No traceback of the json module reaches the user."""
     with pytest.raises(BadSettings, match="expected JSON"):
         parse_settings("{")
+
+
+@pytest.mark.parametrize("opening", [0, "many", 2.5, True])
+def test_opening_is_a_number_of_connects(opening: object) -> None:
+    """At least one."""
+    with pytest.raises(BadSettings, match="opening"):
+        parse_settings(json.dumps({"opening": opening}))
+
+
+def test_everything_told_is_kept() -> None:
+    """The engine's fields of a scenario and a target arrive as they were written."""
+    told = {
+        "scenarios": {
+            "o": {"kind": "open", "users": "engine", "connections": 64, "rate_per_s": 1500, "arrivals": "poisson"},
+            "s": {"kind": "storm", "users": "engine", "every_s": 2},
+            "r": {"kind": "ramp", "users": "engine", "ramp": RAMP},
+        },
+        "targets": {"v": {"host": "127.0.0.1", "port": 8080, "nonce": "ab" * 16}},
+        "opening": 32,
+    }
+    settings = parse_settings(json.dumps(told))
+    wide, storm, ramp = settings.scenarios["o"], settings.scenarios["s"], settings.scenarios["r"]
+
+    assert ("engine", 64, 1500.0, "poisson") == (wide.users, wide.connections, wide.rate_per_s, wide.arrivals)
+    assert (2.0, True, True, False) == (storm.every_s, storm.is_scheduled, wide.is_scheduled, ramp.is_scheduled)
+    assert ("ab" * 16, 32) == (settings.targets["v"].nonce, settings.opening)
+
+
+def test_ramp_rises_to_its_last_step_exactly() -> None:
+    """Connections are whole and rise by one at least; the last step is what was asked for."""
+    ramp = Ramp("connections", 2, 20, 1.5, 3, 1, 0.01, 0.1)
+    slow = Ramp("connections", 1, 4, 1.01, 3, 1, 0.01, 0.1)
+    rate = Ramp("rate", 100, 250, 1.5, 3, 1, 0.01, 0.1)
+
+    assert [2, 3, 5, 8, 12, 18, 20] == ramp.steps()
+    assert [1, 2, 3, 4] == slow.steps()
+    assert [100, 150, 225, 250] == rate.steps()
+
+
+@pytest.mark.parametrize("kind", ["open", "storm", "ramp"])
+def test_python_users_keep_no_schedule(kind: str) -> None:
+    """The reason says what to write instead."""
+    entry = {"kind": kind, "rate_per_s": 10, "every_s": 1, "ramp": RAMP if kind == "ramp" else None}
+    settings = parse_settings(json.dumps({"scenarios": {"x": entry}, "targets": TOLD["targets"]}))
+    choice = choose(settings, "x", ["c-epoll"])
+
+    assert () == choice.targets
+    assert "write users: engine" in choice.left_out["c-epoll"]
+
+
+def test_raw_targets_get_locust_users_whatever_is_written() -> None:
+    """The engine speaks HTTP only."""
+    entry = {"kind": "hold", "users": "engine", "delay_s": 1.0}
+    settings = parse_settings(json.dumps({"scenarios": {"x": entry}, "targets": TOLD["targets"]}))
+    choice = choose(settings, "x", None)
+
+    assert [True, True, False] == [is_for_engine(choice.scenario, target) for target in choice.targets]
+
+
+def test_hold_on_release_needs_a_release() -> None:
+    """The seeds have no such route; their reason is given, and the path carries no delay."""
+    entry = {"kind": "hold", "path": "/hold", "answer": "release", "users": "engine"}
+    settings = parse_settings(json.dumps({"scenarios": {"x": entry}, "targets": TOLD["targets"]}))
+    choice = choose(settings, "x", None)
+
+    assert ["c-epoll"] == [target.variant for target in choice.targets]
+    assert ["seed-go", "seed-c"] == list(choice.left_out)
+    assert "/hold" == path_of(choice.scenario, choice.targets[0])
+    assert 130.0 == choice.scenario.patience_s
+
+
+def test_delay_goes_into_the_path() -> None:
+    """closed with a delay asks for it as hold does; a fixed delay has one path."""
+    entry = {"kind": "closed", "path": "/delay", "delay_s": 0.25}
+    settings = parse_settings(json.dumps({"scenarios": {"x": entry}, "targets": TOLD["targets"]}))
+    held = make_settings().scenarios["hold-2k"]
+
+    assert "/delay?ms=250" == path_of(settings.scenarios["x"], settings.targets["c-epoll"])
+    assert "/delay?ms=5000" == path_of(held, settings.targets["c-epoll"])
+    assert "/" == path_of(held, settings.targets["seed-go"])
+    assert "/plain" == path_of(make_settings().scenarios["plain"], settings.targets["c-epoll"])
+
+
+@pytest.mark.parametrize("text", ["1", "2/2", "-1/3", "a/b", "1/"])
+def test_worker_share_is_checked(text: str) -> None:
+    """n/W, n below W."""
+    with pytest.raises(BadSettings, match="LAB_WORKER_SHARE"):
+        parse_share(text)
+
+
+def test_shares_sum_to_the_whole() -> None:
+    """The first ones take what is left over."""
+    assert [4, 4, 3] == [share_of(11, (n, 3)) for n in range(3)]
+    assert (2, 6) == parse_share("2/6")
+    assert parse_share("") is None
+
+
+@pytest.mark.parametrize("number", ["", "many", -1, "1.5", 10**7])
+def test_connections_per_user_is_a_number(number: object) -> None:
+    """0 and above; the form's text or a number."""
+    with pytest.raises(BadSettings, match="connections per user"):
+        choose(make_settings(), "hold-2k", None, number)
