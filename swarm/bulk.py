@@ -3,7 +3,7 @@
 One Locust event per request would cost more than the request. Nothing here imports Locust: its objects come in, and
 their fields (locust 2.47, stats.py) are written as `StatsEntry.log` would write them one by one.
 A failure counts as a request without a response time (`num_none_requests`), so that a refused connection's 50 µs do
-not sink the percentiles.
+not sink the percentiles. A dropped arrival is a failure on Locust's page; the lab's own books keep it apart.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
-from swarm.recorder import Piece, Row
+from swarm.kinds import DROPPED
+from swarm.row import AnyRow, Histogram, Piece
 
 # Seconds, upper edges: 100 µs to the 60 s handler of the seed plus slack.
 LADDER_S = (
@@ -59,18 +60,30 @@ class Fold:
     `steps` yields after each slice; afterwards `to_stats` and `delta` hand over the result.
     """
 
-    def __init__(self, row: Row, piece: Piece):
+    def __init__(self, row: AnyRow, piece: Piece):
         self.row = row
         self.piece = piece
         self.answered = 0
         self.sum_us = 0
+        self.least_us: int | None = None
+        self.most_us = 0
         self.response_times: dict[float, int] = {}
         self.answered_buckets: dict[int, int] = {}
         self.failed_buckets: dict[int, int] = {}
+        self.failed_sum_us = 0
+        self.lag_buckets: dict[int, int] = {}
+        self.lag_sum_us = 0
+        self.page_errors = dict(piece.errors) | ({DROPPED: piece.dropped} if piece.dropped else {})
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing happened."""
+        return not (self.answered or self.page_errors or self.piece.planned or self.piece.sent)
 
     def steps(self) -> Iterator[None]:
         """Work through the piece; each yield is a place to let others run."""
         response_times, buckets = self.response_times, self.answered_buckets
+        least_us, most_us = self.least_us, 0
         for done, (latency_us, count) in enumerate(self.piece.histogram_us.items(), 1):
             self.answered += count
             self.sum_us += latency_us * count
@@ -78,20 +91,26 @@ class Fold:
             response_times[key] = response_times.get(key, 0) + count
             rung = bisect_left(LADDER_US, latency_us)
             buckets[rung] = buckets.get(rung, 0) + count
+            if least_us is None or latency_us < least_us:
+                least_us = latency_us
+            if latency_us > most_us:
+                most_us = latency_us
             if done % KEYS_PER_SLICE == 0:
                 yield
-        for latency_us, count in self.piece.failed_us.items():
-            rung = bisect_left(LADDER_US, latency_us)
-            self.failed_buckets[rung] = self.failed_buckets.get(rung, 0) + count
+        self.least_us, self.most_us = least_us, most_us
+        for histogram, buckets in ((self.piece.failed_us, self.failed_buckets), (self.piece.lag_us, self.lag_buckets)):
+            yield from _bucket(histogram, buckets)
+        self.failed_sum_us = self.failed_buckets.pop(SUM, 0)
+        self.lag_sum_us = self.lag_buckets.pop(SUM, 0)
 
     def to_stats(self, stats: Any, stats_error: Any, at_s: float) -> None:
         """Add the piece to a Locust RequestStats. stats_error: Locust's class; at_s: wall time."""
-        row, failed = self.row, sum(self.piece.errors.values())
-        if not self.answered and not failed:
+        row, failed = self.row, sum(self.page_errors.values())
+        if row.is_logged or not (self.answered or failed):
             return
         for entry in (stats.total, stats.entries[(row.title, row.method)]):
             self._to_entry(entry, failed, at_s)
-        for kind, count in self.piece.errors.items():
+        for kind, count in self.page_errors.items():
             key = stats_error.create_key(row.method, row.title, kind)
             if key not in stats.errors:
                 stats.errors[key] = stats_error(row.method, row.title, kind, 0, at_s, at_s)
@@ -116,20 +135,39 @@ class Fold:
         entry.total_response_time += self.sum_us / 1000
         for key, count in self.response_times.items():
             entry.response_times[key] += count
-        least_ms, most_ms = min(self.piece.histogram_us) / 1000, max(self.piece.histogram_us) / 1000
+        least_ms, most_ms = (self.least_us or 0) / 1000, self.most_us / 1000
         if entry.min_response_time is None or least_ms < entry.min_response_time:
             entry.min_response_time = least_ms
         entry.max_response_time = max(entry.max_response_time, most_ms)
 
     def delta(self) -> dict[str, Any]:
-        """Return what the metrics add: sparse buckets per outcome, their sums, errors."""
-        failed_sum_us = sum(latency_us * count for latency_us, count in self.piece.failed_us.items())
+        """Return what the metrics add: sparse buckets per outcome, their sums, errors, and the schedule's counts."""
+        piece = self.piece
         return {
             "variant": self.row.variant,
             "name": self.row.name,
             "answered": self.answered_buckets,
             "answered_sum_us": self.sum_us,
             "failed": self.failed_buckets,
-            "failed_sum_us": failed_sum_us,
-            "errors": dict(self.piece.errors),
+            "failed_sum_us": self.failed_sum_us,
+            "errors": dict(piece.errors),
+            "lag": self.lag_buckets,
+            "lag_sum_us": self.lag_sum_us,
+            "planned": piece.planned,
+            "sent": piece.sent,
+            "late": piece.late,
+            "dropped": piece.dropped,
         }
+
+
+SUM = -1  # beside the rungs, which count from 0
+
+
+def _bucket(histogram: Histogram, buckets: dict[int, int]) -> Iterator[None]:
+    """Count a histogram into the ladder's rungs, and its sum under SUM, in slices."""
+    for done, (value_us, count) in enumerate(histogram.items(), 1):
+        rung = bisect_left(LADDER_US, value_us)
+        buckets[rung] = buckets.get(rung, 0) + count
+        buckets[SUM] = buckets.get(SUM, 0) + value_us * count
+        if done % KEYS_PER_SLICE == 0:
+            yield

@@ -17,7 +17,7 @@ MOST_PER_USER = 1_000_000  # more than one process has descriptors anywhere
 class Choice:
     """What one start form asks for: users go to `targets`; `left_out` tells why a chosen variant gets none.
 
-    connections_per_user: of engine users; 0: each worker's user opens that worker's share of the scenario's connections.
+    connections_per_user: of engine users; 0: each worker's user opens that worker's share of the scenario's.
     """
 
     scenario: Scenario

@@ -24,7 +24,8 @@ import gevent
 from gevent import get_hub, getcurrent
 
 from swarm import http1, kinds
-from swarm.recorder import NEVER_NS, Row
+from swarm.recorder import NEVER_NS
+from swarm.row import Row
 from swarm.settings import Target
 
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; the kernel then picks the port at connect, per pair of addresses
@@ -57,9 +58,9 @@ def unique_messages(worker: str) -> Iterator[bytes]:
     return (b"%012d\n" % ((first + count) % 10**12) for count in itertools.count())
 
 
-_me = os.environ.get("LAB_WORKER_ID") or str(os.getpid())
-_sources = source_addresses(_me)
-_messages = unique_messages(_me)
+ME = os.environ.get("LAB_WORKER_ID") or str(os.getpid())
+_sources = source_addresses(ME)
+_messages = unique_messages(ME)
 
 
 def watch_deadlines() -> None:

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from swarm.row import LIVE, SINCE
 from swarm.settings import BadSettings
 
-KEPT_WINDOWS = 16  # the orchestrator reads a window right after it closed
+KEPT_WINDOWS = 64  # the orchestrator reads a window right after it closed; a ramp has one for each step
+SUMMED = ("connections_opened", "in_flight", "planned", "sent", "late", "dropped", "unanswered")
+OF_WORKER = ("closed", "cpu_ratio", "engine_cpu_ratio", "memory_bytes", "from_s", "to_s")
 
 
 def short_name(client_id: str) -> str:
@@ -48,9 +51,9 @@ class Window:
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for client_id, part in self.parts.items():
             if part is None:
-                workers[names[client_id]] = {"closed": False, "cpu_ratio": None}
+                workers[names[client_id]] = dict.fromkeys(OF_WORKER[:4]) | {"closed": False}
                 continue
-            workers[names[client_id]] = {key: part[key] for key in ("closed", "cpu_ratio", "from_s", "to_s")}
+            workers[names[client_id]] = {key: part.get(key) for key in OF_WORKER}
             for row in part["rows"]:
                 _merge(rows, row)
         return {
@@ -112,20 +115,36 @@ class Ledger:
                 del self.reports[client_id]
                 continue
             for row in report["rows"]:
-                row.update(users=0, connecting=0, established=0)
+                row.update(dict.fromkeys(LIVE, 0))
 
-    def connections(self) -> dict[str, int]:
-        """Return the sums over all workers; answered and failed since the last window was opened."""
-        sums = {"connecting": 0, "established": 0, "answered": 0, "failed": 0}
+    def connections(self) -> dict[str, Any]:
+        """Return the sums over all workers, as GET /lab/state shows them; see swarm/row.py, LIVE and SINCE."""
+        return self._sum(None)
+
+    def by_row(self) -> list[dict[str, Any]]:
+        """Return the same for each variant, in the order of their names."""
+        variants = sorted({row["variant"] for report in self.reports.values() for row in report["rows"]})
+        users = self.by_variant("users")
+        return [{"variant": variant, "users": users[variant]} | self._sum(variant) for variant in variants]
+
+    def _sum(self, variant: str | None) -> dict[str, Any]:
+        live = [key for key in LIVE if key != "users"]
+        sums: dict[str, Any] = dict.fromkeys((*live, *SINCE), 0)
+        firsts, lasts = [], []
         window_id = self.current.window_id if self.current else None
         for report in self.reports.values():
             for row in report["rows"]:
-                sums["connecting"] += row["connecting"]
-                sums["established"] += row["established"]
-                if report["window_id"] == window_id:
-                    sums["answered"] += row["answered"]
-                    sums["failed"] += row["failed"]
-        return sums
+                if variant is not None and row["variant"] != variant:
+                    continue
+                for key in live:
+                    sums[key] += row[key]
+                if report["window_id"] != window_id:
+                    continue
+                for key in SINCE:
+                    sums[key] += row[key]
+                firsts += [row["first_connect_s"]] if row["first_connect_s"] else []
+                lasts += [row["last_established_s"]] if row["last_established_s"] else []
+        return sums | {"first_connect_s": min(firsts, default=None), "last_established_s": max(lasts, default=None)}
 
     def by_variant(self, key: str) -> Counter[str]:
         """Return variant -> the sum of one field over all workers."""
@@ -158,23 +177,27 @@ def _merge(rows: dict[tuple[str, str], dict[str, Any]], row: dict[str, Any]) -> 
             "name": row["name"],
             "histogram_us": Counter(),
             "errors": Counter(),
-            "connections_opened": 0,
-            "in_flight": 0,
+            "lag_us": Counter(),
             "oldest_in_flight_us": None,
-        },
+        }
+        | dict.fromkeys(SUMMED, 0),
     )
-    total["histogram_us"].update(row["histogram_us"])
-    total["errors"].update(row["errors"])
-    total["connections_opened"] += row["connections_opened"]
-    total["in_flight"] += row["in_flight"]
+    for key in ("histogram_us", "errors", "lag_us"):
+        total[key].update(row[key])
+    for key in SUMMED:
+        total[key] += row[key]
     oldest = [age for age in (total["oldest_in_flight_us"], row["oldest_in_flight_us"]) if age is not None]
     total["oldest_in_flight_us"] = max(oldest, default=None)
 
 
 def _render(row: dict[str, Any]) -> dict[str, Any]:
-    histogram = row["histogram_us"]
     return row | {
-        "answered": sum(histogram.values()),
-        "histogram_us": {str(latency_us): histogram[latency_us] for latency_us in sorted(histogram)},
+        "answered": sum(row["histogram_us"].values()),
+        "histogram_us": _sorted(row["histogram_us"]),
+        "lag_us": _sorted(row["lag_us"]),
         "errors": dict(row["errors"]),
     }
+
+
+def _sorted(histogram: Mapping[int, int]) -> dict[str, int]:
+    return {str(value_us): histogram[value_us] for value_us in sorted(histogram)}

@@ -5,8 +5,9 @@
 
 Workers get the file by path, not with `-f -`: the image holds the same file, and a download needs one more round trip
 and a writable directory. LAB_WORKER_ID is the name the master shows; without it, the host name is used.
+LAB_WORKER_SHARE and LAB_LOCUSTFILE: docs/architecture.md, "What the swarm is told".
 
-Only the targets in LAB_SWARM can be loaded; Locust's host field is ignored.
+Only the targets in LAB_SWARM can be loaded, whatever is typed or written elsewhere: swarm/guard.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import socket
 import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import locust.runners
 import locust.stats
@@ -23,12 +24,23 @@ from locust import User, events, task
 
 import swarm.fasthttp  # noqa: F401 - a person's own FastHttpUsers beside this file keep their connections
 from swarm.bulk import install_fine_rounding
-from swarm.settings import BadSettings, parse_settings
+from swarm.guard import Guard, install
+from swarm.master import HOST_SHOWN, Master
+from swarm.settings import BadSettings, parse_settings, parse_share
+
+IS_MASTER = "--master" in sys.argv or "LOCUST_MODE_MASTER" in os.environ
+
+
+def _give_up(error: BadSettings) -> NoReturn:
+    print(f"swarm: {error}", file=sys.stderr)
+    sys.exit(2)
+
 
 try:
     settings = parse_settings(os.environ.get("LAB_SWARM", ""))
+    _share = parse_share(os.environ.get("LAB_WORKER_SHARE", ""))
 except BadSettings as error:
-    sys.exit(f"swarm: {error}")
+    _give_up(error)
 
 install_fine_rounding(locust.stats)
 
@@ -37,13 +49,26 @@ install_fine_rounding(locust.stats)
 _name = os.environ.get("LAB_WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}"
 locust.runners.socket = SimpleNamespace(gethostname=lambda: _name)  # type: ignore[attr-defined]
 
+_guard = Guard()
+if not IS_MASTER:
+    install(_guard)  # before a person's file is imported
+
+_own: list[Any] = []
+if os.environ.get("LAB_LOCUSTFILE") and not IS_MASTER:
+    from swarm.own import load_own
+
+    try:
+        _own = load_own(os.environ["LAB_LOCUSTFILE"])
+    except BadSettings as error:
+        _give_up(error)
+
 _worker: Any = None
 
 
 class LabUser(User):
-    """One simulated client of one variant; see swarm/users.py for what it does."""
+    """One simulated client of one variant; see swarm/worker.py for what it does."""
 
-    host = "the lab's own variants only"  # what the page shows as Host; whatever is typed there is ignored
+    host = HOST_SHOWN  # whatever is typed on the page instead is refused
 
     @task
     def live(self) -> None:
@@ -62,6 +87,12 @@ def add_choices(parser: Any, **_: Any) -> None:
     parser.add_argument(
         "--variants", nargs="+", choices=variants, default=variants or [""], is_multiple=True, help="Whom to load"
     )
+    parser.add_argument(
+        "--connections-per-user",
+        type=int,
+        default=1,
+        help="Connections of each engine user; 0: its share of the scenario's",
+    )
 
 
 @events.init.add_listener
@@ -71,12 +102,13 @@ def join(environment: Any, web_ui: Any, **_: Any) -> None:
     runner = environment.runner
     # What failed is in the results; a worker that did its work and was told to go has not failed.
     environment.process_exit_code = 0
+    if environment.host:
+        _give_up(BadSettings(f"target refused: --host {environment.host!r}; only the targets in LAB_SWARM are loaded"))
     if not isinstance(runner, locust.runners.WorkerRunner):
-        from swarm.master import Master
-
-        Master(environment, settings).start(web_ui.app if web_ui else None)
+        Master(environment, settings).start(web_ui)
     if not isinstance(runner, locust.runners.MasterRunner):
         from swarm.worker import Worker
 
-        _worker = Worker(environment, settings)
+        _guard.allow_master(getattr(runner, "master_host", ""), getattr(runner, "master_port", 0))
+        _worker = Worker(environment, settings, _guard, _share, _own)
         _worker.start()

@@ -11,13 +11,22 @@ import logging
 import time
 from typing import Any
 
+import gevent
 from flask import Response, request
 
+from swarm import page
+from swarm.choice import Choice, choose
+from swarm.gauges import read_gauges
 from swarm.ledger import Ledger, short_names
 from swarm.metrics import CONTENT_TYPE, Metrics
-from swarm.settings import BadSettings, Choice, Settings, choose
+from swarm.ramp import Driver
+from swarm.settings import BadSettings, Settings
 
 BUSY = ("spawning", "running")
+STRANGER_S = 1.0  # a worker that says "stopped" is unknown for an instant, until it says "ready"
+NO_RAMP = {"running": False, "steps": [], "breaking_point": None, "bound_by": "", "windows": []}
+
+HOST_SHOWN = "the lab's own variants only"  # what the page shows as Host
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +41,30 @@ class Master:
         self.ledger = Ledger()
         self.metrics = Metrics()
         self.choice: Choice | None = None
+        self._strangers: dict[str, float] = {}
+        self._ramp: Driver | None = None
+        self._ramps = 0
+        self._driving: gevent.Greenlet | None = None
 
-    def start(self, app: Any) -> None:
+    def start(self, web_ui: Any) -> None:
         """Listen to the workers and to Locust's events; add the routes where there is a web UI."""
         self.runner.register_message("lab_report", self._take_report)
         self.runner.register_message("lab_part", self._take_part)
-        self.environment.events.test_start.add_listener(self._begin_test)
-        self.environment.events.worker_connect.add_listener(self._forget_missing)
-        if app is None:
+        events = self.environment.events
+        events.test_start.add_listener(self._begin_test)
+        for ending in (events.test_stopping, events.test_stop):
+            ending.add_listener(self._end_ramp)
+        events.worker_connect.add_listener(self._forget_missing)
+        if web_ui is None:
             return
+        page.extend(web_ui, self.ledger.by_row)
+        app = web_ui.app
         app.before_request(self._check_form)
         for path, view, method in (
             ("/lab/state", self.show_state, "GET"),
             ("/lab/window", self.open_window, "POST"),
             ("/lab/window/<window_id>", self.show_window, "GET"),
+            ("/lab/ramp", self.show_ramp, "GET"),
             ("/lab/labels", self.set_labels, "POST"),
             ("/lab/forget", self.forget_workers, "POST"),
             ("/metrics", self.show_metrics, "GET"),
@@ -65,14 +84,14 @@ class Master:
                 "workers": [{"id": names[client_id], **worker} for client_id, worker in workers.items()],
                 "connections": self.ledger.connections(),
                 "left_out": dict(self.choice.left_out) if self.choice else {},
+                "ramp": _in_words(self._ramp) if self._ramp else "",
             }
         )
 
     def open_window(self) -> Response:
         """POST /lab/window"""
-        present = [client_id for client_id, worker in self._workers().items() if worker["state"] != "missing"]
         try:
-            window, is_new = self.ledger.open_window(request.get_json(force=True, silent=True), present)
+            window, is_new = self.ledger.open_window(request.get_json(force=True, silent=True), self._present())
         except BadSettings as error:
             return _json({"error": str(error)}, 400)
         if is_new:
@@ -85,6 +104,10 @@ class Master:
         if window is None:
             return _json({"error": f"no window {window_id!r}; the last ones are {list(self.ledger.windows)}"}, 404)
         return _json(window.summary())
+
+    def show_ramp(self) -> Response:
+        """GET /lab/ramp: the test under way or the last one; no steps when neither was a ramp"""
+        return _json(self._ramp.summary() if self._ramp else NO_RAMP)
 
     def set_labels(self) -> Response:
         """POST /lab/labels"""
@@ -116,33 +139,10 @@ class Master:
         """GET /metrics"""
         workers = self._workers()
         self.ledger.forget_all_but(workers)
-        names = short_names(workers)
+        users = self.runner.target_user_count if self.runner.state in BUSY else 0
         variants = [target.variant for target in self.choice.targets] if self.choice else []
-        several = variants[0] if len(variants) == 1 else "all"  # a worker's CPU belongs to all it loads
-        total = self.runner.target_user_count if self.runner.state in BUSY else 0
-        share, rest = divmod(total, len(variants) or 1)
-        connections = {
-            (variant, (("state", state),)): count
-            for state in ("connecting", "established")
-            for variant, count in self.ledger.by_variant(state).items()
-        }
-        cpu = {
-            (several, (("worker", names[client_id]),)): worker["cpu_ratio"]
-            for client_id, worker in workers.items()
-            if worker["cpu_ratio"] is not None
-        }
-        text = self.metrics.render(
-            self.choice.scenario.name if self.choice else "",
-            {
-                "lab_client_users": ("Users now.", {(v, ()): n for v, n in self.ledger.by_variant("users").items()}),
-                "lab_client_users_target": (
-                    "Users asked for.",
-                    {(variant, ()): share + (place < rest) for place, variant in enumerate(variants)},
-                ),
-                "lab_client_connections": ("Connections now, by state.", connections),
-                "lab_client_cpu_ratio": ("CPU of one worker since its last report, in cores.", cpu),
-            },
-        )
+        scenario = self.choice.scenario.name if self.choice else ""
+        text = self.metrics.render(scenario, read_gauges(self.ledger, workers, variants, users))
         return Response(text, content_type=CONTENT_TYPE)
 
     def _workers(self) -> dict[str, dict[str, Any]]:
@@ -155,18 +155,41 @@ class Master:
             found[client_id] = {
                 "state": state,
                 "users": sum(row["users"] for row in report["rows"]) if report else 0,
-                "cpu_ratio": report["cpu_ratio"] if report else None,
-            }
+            } | {key: report[key] if report else None for key in ("cpu_ratio", "engine_cpu_ratio", "memory_bytes")}
         return found
 
-    def _forget_missing(self, **_: Any) -> None:
+    def _forget_missing(self, client_id: str = "", **_: Any) -> None:
         """Drop workers that went without a word when the next one joins: Locust keeps them for a minute, and until
-        then a stopped test stays "stopping"."""
-        for client_id in [client.id for client in self.runner.clients.values() if client.state == "missing"]:
-            del self.runner.clients[client_id]
+        then a stopped test stays "stopping". A worker that joins a running test learns how many users there are."""
+        for missing in [client.id for client in self.runner.clients.values() if client.state == "missing"]:
+            del self.runner.clients[missing]
+        if self.runner.state in BUSY and client_id:
+            self._tell_users(self.runner.target_user_count, client_id)
+
+    def _tell_users(self, users: int, only: str | None = None) -> None:
+        """Tell the workers of how many users each is one, and the first of them to release the arena's holds."""
+        clients = getattr(self.runner, "clients", None)
+        if clients is None:
+            self.runner.send_message("lab_users", {"users": users, "releases": True})
+            return
+        present = [client.id for client in clients.values() if client.state != "missing"]
+        for client_id in [only] if only else present:
+            told = {"users": users, "releases": present[:1] in ([], [client_id])}
+            self.runner.send_message("lab_users", told, client_id)
+
+    def _welcome_stranger(self, client_id: str) -> None:
+        """A worker that reports and that Locust does not know was another master's: ask it to join this one."""
+        if client_id in getattr(self.runner, "clients", {client_id: None}):
+            self._strangers.pop(client_id, None)
+            return
+        now_s = time.monotonic()
+        if now_s - self._strangers.setdefault(client_id, now_s) >= STRANGER_S:
+            self._strangers[client_id] = now_s  # once a second, until it does
+            self.runner.send_message("lab_rejoin", None, client_id)
 
     def _take_report(self, environment: Any, msg: Any, **_: Any) -> None:
         client_id = _client_id(msg)
+        self._welcome_stranger(client_id)
         unknown = self.ledger.take_report(client_id, msg.data)
         self.metrics.add(msg.data)
         if unknown is not None:
@@ -178,35 +201,72 @@ class Master:
 
     def _begin_test(self, **_: Any) -> None:
         options = self.environment.parsed_options
+        self.environment.host = None  # whatever was typed: hosts come from LAB_SWARM only
+        self._ramp = None
         try:
-            self.choice = choose(self.settings, options.scenario, options.variants)
+            self.choice = choose(self.settings, options.scenario, options.variants, options.connections_per_user)
         except BadSettings as error:
             self.choice = None
             log.error("%s", error)
             return
         for variant, reason in self.choice.left_out.items():
             log.warning("%s gets no users: %s", variant, reason)
+        self._tell_users(self.runner.target_user_count)
+        if self.choice.scenario.ramp is not None:
+            self._ramps += 1
+            self._ramp = Driver(
+                self.choice.scenario, self._ramps, self.ledger, self._present, self.runner.send_message, gevent.sleep
+            )
+            self._driving = gevent.spawn(self._drive, self._ramp)
+
+    def _drive(self, driver: Driver) -> None:
+        driver.run()
+        log.info("ramp: %s", _in_words(driver))
+        self._driving = None  # so that the stop does not kill who asks for it
+        self.runner.stop()
+
+    def _end_ramp(self, **_: Any) -> None:
+        if self._driving is not None:
+            self._driving.kill(block=False)
+            self._driving = None
+
+    def _present(self) -> list[str]:
+        return [client_id for client_id, worker in self._workers().items() if worker["state"] != "missing"]
 
     def _check_form(self) -> Response | None:
         """Answer POST /swarm with what is wrong about it, in the shape Locust's page shows; None lets it pass."""
         if request.method != "POST" or not request.path.endswith("/swarm"):
             return None
-        options = self.environment.parsed_options
-        scenario = request.form.get("scenario", options.scenario)
+        options, form = self.environment.parsed_options, request.form
         variants = options.variants
-        if "variants" in request.form:
+        if "variants" in form:
             # As Locust reads a list: one field with commas, or one field per value.
-            first = request.form["variants"]
-            variants = first.split(",") if "," in first else request.form.getlist("variants")
+            first = form["variants"]
+            variants = first.split(",") if "," in first else form.getlist("variants")
+        per_user = form.get("connections_per_user", options.connections_per_user)
         try:
-            wanted = choose(self.settings, scenario, variants)
+            wanted = choose(self.settings, form.get("scenario", options.scenario), variants, per_user)
         except BadSettings as error:
             return _refuse(str(error))
+        if (host := form.get("host", "")) not in ("", HOST_SHOWN):
+            return _refuse(f"target refused: {host[:100]!r}; only this lab's variants are loaded, leave Host as it is")
+        if not wanted.targets:
+            return _refuse("no chosen variant can serve this: " + "; ".join(wanted.left_out.values()))
         if self.runner.state in BUSY and self.choice is not None and wanted != self.choice:
-            return _refuse("a test is under way; stop it before choosing another scenario or other variants")
+            return _refuse("a test is under way; stop it before choosing another scenario, variants or connections")
         if getattr(self.runner, "worker_count", 1) == 0:
             return _refuse("no worker is connected, so nobody can load anything")
+        if self.runner.state in BUSY and form.get("user_count", "").isdecimal():
+            self._tell_users(int(form["user_count"]))
         return None
+
+
+def _in_words(driver: Driver) -> str:
+    told = driver.summary()
+    if driver.running:
+        return f"ramp: step {len(driver.steps) + 1} of at most {len(driver.scenario.ramp.steps())}"
+    held = "no step held" if told["breaking_point"] is None else f"held {told['breaking_point']:g}"
+    return f"ramp: {held}, bound by {told['bound_by']}"
 
 
 def _client_id(msg: Any) -> str:

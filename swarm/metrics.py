@@ -14,6 +14,12 @@ from swarm.settings import BadSettings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[tuple[str, str], ...]
+SCHEDULE = {
+    "planned": "Exchanges whose planned time has come.",
+    "sent": "Of those, begun.",
+    "late": "Of those, begun more than 1 ms after the plan.",
+    "dropped": "Planned and never begun: no connection was free in time.",
+}
 
 
 class Metrics:
@@ -28,6 +34,9 @@ class Metrics:
         self._buckets: dict[Labels, list[int]] = {}
         self._sums_us: dict[Labels, int] = {}
         self._errors: dict[Labels, int] = {}
+        self._schedule: dict[str, dict[Labels, int]] = {word: {} for word in SCHEDULE}
+        self._lag_buckets: dict[Labels, list[int]] = {}
+        self._lag_sums_us: dict[Labels, int] = {}
 
     def set_labels(self, told: Any) -> None:
         """Name the run and the scenario from now on. Raises BadSettings."""
@@ -40,6 +49,7 @@ class Metrics:
             raise BadSettings(f"scenario: expected a name or nothing, saw {scenario!r}")
         if run_id != self.run_id:
             self._buckets, self._sums_us, self._errors = {}, {}, {}
+            self._schedule, self._lag_buckets, self._lag_sums_us = {word: {} for word in SCHEDULE}, {}, {}
         self.run_id, self.scenario = run_id, scenario or None
 
     def add(self, report: Mapping[str, Any]) -> None:
@@ -51,13 +61,17 @@ class Metrics:
                 if not delta[outcome]:
                     continue
                 labels = (*base, ("name", delta["name"]), ("outcome", outcome))
-                buckets = self._buckets.setdefault(labels, [0] * (len(LADDER_S) + 1))
-                for rung, count in delta[outcome].items():
-                    buckets[int(rung)] += count
+                _pile(self._buckets, labels, delta[outcome])
                 self._sums_us[labels] = self._sums_us.get(labels, 0) + delta[f"{outcome}_sum_us"]
             for kind, count in delta["errors"].items():
                 labels = (*base, ("kind", kind))
                 self._errors[labels] = self._errors.get(labels, 0) + count
+            if not delta["lag"] and not any(delta[word] for word in SCHEDULE):
+                continue  # this row follows no schedule
+            for word, series in self._schedule.items():
+                series[base] = series.get(base, 0) + delta[word]
+            _pile(self._lag_buckets, base, delta["lag"])
+            self._lag_sums_us[base] = self._lag_sums_us.get(base, 0) + delta["lag_sum_us"]
 
     def render(
         self,
@@ -66,15 +80,32 @@ class Metrics:
     ) -> str:
         """Return the exposition. gauges: metric name -> (help, {(variant, further labels): value})."""
         lines: list[str] = []
-        name = "lab_client_request_duration_seconds"
-        lines += _header(name, "histogram", "Service time seen by the clients, by outcome.")
-        for labels, buckets in self._buckets.items():
-            running = 0
-            for edge, count in zip((*map(repr, LADDER_S), "+Inf"), buckets, strict=True):
-                running += count
-                lines.append(f"{name}_bucket{_braces((*labels, ('le', edge)))} {running}")
-            lines.append(f"{name}_sum{_braces(labels)} {self._sums_us[labels] / 1e6!r}")
-            lines.append(f"{name}_count{_braces(labels)} {running}")
+        for name, text, buckets, sums_us in (
+            (
+                "lab_client_request_duration_seconds",
+                "From the (intended) start to the last byte, by outcome.",
+                self._buckets,
+                self._sums_us,
+            ),
+            (
+                "lab_client_schedule_lag_seconds",
+                "From the planned to the actual start of scheduled exchanges.",
+                self._lag_buckets,
+                self._lag_sums_us,
+            ),
+        ):
+            lines += _header(name, "histogram", text)
+            for labels, piled in buckets.items():
+                running = 0
+                for edge, count in zip((*map(repr, LADDER_S), "+Inf"), piled, strict=True):
+                    running += count
+                    lines.append(f"{name}_bucket{_braces((*labels, ('le', edge)))} {running}")
+                lines.append(f"{name}_sum{_braces(labels)} {sums_us[labels] / 1e6!r}")
+                lines.append(f"{name}_count{_braces(labels)} {running}")
+        for word, text in SCHEDULE.items():
+            name = f"lab_client_{word}_total"
+            lines += _header(name, "counter", text)
+            lines += [f"{name}{_braces(labels)} {count}" for labels, count in self._schedule[word].items()]
         name = "lab_client_errors_total"
         lines += _header(name, "counter", "Answers that were wrong or missing, by kind.")
         lines += [f"{name}{_braces(labels)} {count}" for labels, count in self._errors.items()]
@@ -87,6 +118,12 @@ class Metrics:
 
     def _base(self, scenario: str, variant: str) -> Labels:
         return (("run_id", self.run_id), ("scenario", scenario), ("variant", variant))
+
+
+def _pile(series: dict[Labels, list[int]], labels: Labels, sparse: Mapping[int, int]) -> None:
+    buckets = series.setdefault(labels, [0] * (len(LADDER_S) + 1))
+    for rung, count in sparse.items():
+        buckets[int(rung)] += count
 
 
 def _header(name: str, kind: str, text: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Turn finished exchanges into histograms: one running record, and one scored record per window.
 
-Pure: no sockets, no Locust; every time comes in as CLOCK_MONOTONIC nanoseconds. Rows: swarm/row.py. The running record is taken away in pieces (`Row.take`) for Locust's statistics and the metrics. The scored record is
-kept apart and holds exactly what docs/architecture.md, "POST /lab/window", says:
+Pure: no sockets, no Locust; every time comes in as CLOCK_MONOTONIC nanoseconds. Rows: swarm/row.py. The running
+record is taken away in pieces (`take`) for Locust's statistics and the metrics. The scored record is kept apart and
+holds exactly what docs/architecture.md, "POST /lab/window", says:
 
 - closed: what completed in [start, end);
 - hold: what was started at or after start, and ended before the window closed;
@@ -131,7 +132,8 @@ class Recorder:
         self.turn(now_ns)
         if self._scoring:
             self._stop_scoring(window, now_ns)
-        rows = [row.part(window.start_ns, window.to_ns, count_unanswered=count_unanswered) for row in self.rows.values()]
+        start_ns, to_ns = window.start_ns, window.to_ns
+        rows = [row.part(start_ns, to_ns, count_unanswered=count_unanswered) for row in self.rows.values()]
         self.window, self.closed, self._boundary_ns = None, window, NEVER_NS
         return {
             "window_id": window.window_id,

@@ -127,9 +127,8 @@ class Row:
 
     def standing(self) -> dict[str, Any]:
         told = {key: getattr(self, key, 0) for key in ("variant", "name", *LIVE, *SINCE, "opened")}
-        # Between two exchanges of a closed loop there is no instant, so an open connection without one is connecting.
-        told["waiting"] = sum(1 for exchange in self.open if exchange.started_ns) - self.connecting
-        told["waiting"] = max(0, told["waiting"])
+        # A hold's exchange begins before its connect: those that still connect have not asked.
+        told["waiting"] = max(0, sum(1 for exchange in self.open if exchange.started_ns) - self.connecting)
         return told | {
             "first_connect_s": self.first_connect_ns / 1e9 or None,
             "last_established_s": self.last_established_ns / 1e9 or None,

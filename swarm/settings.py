@@ -117,8 +117,9 @@ def parse_settings(text: str) -> Settings:
     opening = told.get("opening", OPENING)
     if isinstance(opening, bool) or not isinstance(opening, int) or opening < 1:
         raise BadSettings(f"LAB_SWARM opening: expected a number of connects from 1 on, saw {opening!r}")
+    scenarios = _object(told, "scenarios")
     return Settings(
-        scenarios={name: _scenario(name, entry) for name, entry in _object(told, "scenarios").items()},
+        scenarios={name: parse_scenario(f"LAB_SWARM scenarios.{name}", name, told) for name, told in scenarios.items()},
         targets={name: _target(name, entry) for name, entry in _object(told, "targets").items()},
         once=bool(told.get("once", False)),
         opening=opening,
@@ -142,8 +143,8 @@ def _object(told: dict[str, Any], key: str) -> dict[str, Any]:
     return value
 
 
-def _scenario(name: str, entry: Any) -> Scenario:
-    where = f"LAB_SWARM scenarios.{name}"
+def parse_scenario(where: str, name: str, entry: Any) -> Scenario:
+    """Return the scenario an entry describes. where: how messages name it. Raises BadSettings."""
     try:
         scenario = Scenario(
             name=name,
@@ -166,7 +167,7 @@ def _scenario(name: str, entry: Any) -> Scenario:
     for word, known in (("kind", KINDS), ("users", USERS), ("arrivals", ARRIVALS), ("answer", ANSWERS)):
         if getattr(scenario, word) not in known:
             raise BadSettings(f"{where}.{word}: expected one of {known}, saw {getattr(scenario, word)!r}")
-    check_path(f"{where}.path", scenario.path)
+    _check_path(f"{where}.path", scenario.path)
     if not 0 <= scenario.delay_s <= 120 or not 0 < scenario.timeout_s <= 3600:
         raise BadSettings(f"{where}: delay_s is 0-120 and timeout_s above 0, saw {entry!r}")
     if scenario.connections < 1:
@@ -180,8 +181,7 @@ def _scenario(name: str, entry: Any) -> Scenario:
     return scenario
 
 
-def check_path(where: str, path: object) -> None:
-    """Raise BadSettings unless it is a path that fits into a request line."""
+def _check_path(where: str, path: object) -> None:
     if not isinstance(path, str) or not path.startswith("/") or not path.isascii() or not path.isprintable():
         raise BadSettings(f"{where}: expected a path, saw {path!r}")
     if " " in path:

@@ -61,8 +61,6 @@ def parse_dump(data: bytes) -> tuple[list[Listener], bool]:
         family, state, sport, source = fields[0], fields[1], fields[4], fields[6]
         if state == TCP_LISTEN:
             raw = source[:4] if family == socket.AF_INET else source
-            found.append(
-                Listener(str(ipaddress.ip_address(raw)), int.from_bytes(sport, "big"), fields[11], fields[12])
-            )
+            found.append(Listener(str(ipaddress.ip_address(raw)), int.from_bytes(sport, "big"), fields[11], fields[12]))
         data = data[(length + 3) & ~3 :]
     return found, False

@@ -11,9 +11,12 @@ import time
 
 import gevent
 
+from swarm.choice import path_of
 from swarm.client import Connection, Failed
 from swarm.http1 import render_get
-from swarm.recorder import UNANSWERED, Recorder, Row
+from swarm.kinds import UNANSWERED
+from swarm.recorder import Recorder
+from swarm.row import Row
 from swarm.settings import Scenario, Target
 
 LEAST_PAUSE_S, MOST_PAUSE_S = 0.01, 1.0  # after an error, doubling: a dead server must not make the swarm spin
@@ -27,7 +30,7 @@ def find_row(recorder: Recorder, scenario: Scenario, target: Target) -> Row:
     holds = scenario.kind == "hold"
     if target.speaks == "raw":
         return recorder.row(target.variant, "raw", "raw", holds=holds)
-    return recorder.row(target.variant, _path(scenario, target).partition("?")[0], "GET", holds=holds)
+    return recorder.row(target.variant, path_of(scenario, target).partition("?")[0], "GET", holds=holds)
 
 
 def live(recorder: Recorder, scenario: Scenario, target: Target, *, once: bool) -> None:
@@ -48,7 +51,7 @@ def _ask_again_and_again(recorder: Recorder, row: Row, scenario: Scenario, targe
 
     Latency: from just before the send to the last byte.
     """
-    connection = Connection(target, row, render_get(_path(scenario, target), target.host, target.port))
+    connection = Connection(target, row, render_get(path_of(scenario, target), target.host, target.port))
     patience_s, answer, ask = scenario.patience_s, recorder.answer, connection.ask
     pause_s = 0.0
     try:
@@ -74,7 +77,7 @@ def _hold(recorder: Recorder, row: Row, scenario: Scenario, target: Target, *, o
 
     Latency: from just before the connect to the last byte, so that a slow accept shows.
     """
-    connection = Connection(target, row, render_get(_path(scenario, target), target.host, target.port))
+    connection = Connection(target, row, render_get(path_of(scenario, target), target.host, target.port))
     exchange = connection.echo if target.speaks == "raw" else connection.ask
     pause_s = 0.0
     while True:
@@ -97,14 +100,6 @@ def _hold(recorder: Recorder, row: Row, scenario: Scenario, target: Target, *, o
             gevent.sleep(FOREVER_S)
         elif pause_s:
             gevent.sleep(pause_s * random.uniform(0.5, 1.0))
-
-
-def _path(scenario: Scenario, target: Target) -> str:
-    if target.fixed_delay:
-        return "/"
-    if scenario.kind == "hold":
-        return f"{scenario.path}?ms={round(scenario.delay_s * 1000)}"
-    return scenario.path
 
 
 def _longer(pause_s: float) -> float:

@@ -15,7 +15,8 @@ import pytest
 
 from swarm import client
 from swarm.http1 import render_get
-from swarm.recorder import Recorder, Row
+from swarm.recorder import Recorder
+from swarm.row import Row
 from swarm.settings import Target
 
 RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, world!"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from swarm.bulk import Fold, bucket_ms
+from swarm.kinds import UNANSWERED
 from swarm.ledger import Ledger, short_names
 from swarm.metrics import Metrics
-from swarm.recorder import UNANSWERED, Recorder
+from swarm.recorder import Recorder
 
 S = 10**9
 US = 1000
@@ -71,13 +72,13 @@ def test_hold_window_scores_what_started_inside() -> None:
     recorder.open_window("w", 10 * S, 1000 * S, 1 * S)
     recorder.answer(row, 10 * S - 1, 15 * S)
     recorder.answer(row, 10 * S, 15 * S)
-    recorder.error(row, "timeout in receive", 11 * S, 26 * S)
+    recorder.error(row, "timeout in first byte", 11 * S, 26 * S)
 
     part = close(recorder, 30 * S)
 
     (scored,) = part["rows"]
     assert {5_000_000: 1} == scored["histogram_us"]
-    assert {"timeout in receive": 1} == scored["errors"]
+    assert {"timeout in first byte": 1} == scored["errors"]
     assert 30.0 == part["to_s"]
 
 

@@ -1,0 +1,1 @@
+"""The load engine in C, and the module that loads it."""
