@@ -190,6 +190,8 @@ class Fleet:
             sources=self._sources,
             seed=zlib.crc32(f"{self._me}/{part.number}/{now_ns}".encode()) + 1,
             sample=1 if kind in ("hold", "storm") else SAMPLE,
+            # Loops that wait for a delay ask at the instants they first asked at: spread, or each round is a burst.
+            opens_per_s=connections / scenario.delay_s if kind == "closed" and scenario.delay_s else 0.0,
             once=once,
             stays=once and kind == "hold",
             rate_per_s=rate_per_s,

@@ -91,6 +91,7 @@ class Group:
     sample: int = 16  # of how many answers one body is compared; the length always is
     once: bool = False
     stays: bool = False
+    opens_per_s: float = 0.0  # closed, hold: the first connects are spread; 0: as fast as `opening` lets them
     rate_per_s: float = 0.0
     arrivals: str = "constant"
     first_ns: int = 0
@@ -159,6 +160,7 @@ class Engine:
                 "sample": group.sample,
                 "connections": group.connections,
                 "opening": group.opening,
+                "opens_per_s": group.opens_per_s,
                 "patience_ns": round(group.patience_s * 1e9),
                 "once": group.once,
                 "stays": group.stays,
