@@ -215,7 +215,13 @@ class Master:
         if self.choice.scenario.ramp is not None:
             self._ramps += 1
             self._ramp = Driver(
-                self.choice.scenario, self._ramps, self.ledger, self._present, self.runner.send_message, gevent.sleep
+                self.choice.scenario,
+                self._ramps,
+                self.ledger,
+                self._present,
+                lambda: self.runner.state == "running",
+                self.runner.send_message,
+                gevent.sleep,
             )
             self._driving = gevent.spawn(self._drive, self._ramp)
 
@@ -266,7 +272,7 @@ def _in_words(driver: Driver) -> str:
     if driver.running:
         return f"ramp: step {len(driver.steps) + 1} of at most {len(driver.scenario.ramp.steps())}"
     held = "no step held" if told["breaking_point"] is None else f"held {told['breaking_point']:g}"
-    return f"ramp: {held}, bound by {told['bound_by']}"
+    return f"ramp: {held}; bound by: {told['bound_by']}"
 
 
 def _client_id(msg: Any) -> str:

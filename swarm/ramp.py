@@ -2,7 +2,7 @@
 
 The master runs one `Driver` per test of kind ramp, from the page and in a trial alike: each step's total goes to the
 workers as `lab_change`, a window is opened for it, and `judge_step` (pure) decides whether the next one follows.
-The sleeping, the sending and the stopping come in from outside.
+The sleeping and the sending come in from outside.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from swarm.settings import Scenario
 GENERATOR_FULL_RATIO = 0.95
 SLACK_S = 5.0  # for the parts to arrive, beyond the exchanges' own patience
 POLL_S = 0.05
+SPAWN_S = 30.0  # the longest the first step waits for its users
 
 
 def quantile_us(histogram: Mapping[str, int], q: float) -> int | None:
@@ -73,7 +74,7 @@ def judge_step(scenario: Scenario, offered: float, summary: Mapping[str, Any], e
 
 
 class Driver:
-    """One ramp. send: to all workers; stop: the whole test; sleep: gevent's, so that the master goes on meanwhile."""
+    """One ramp. has_spawned: all users are there. send: to all workers. sleep: gevent's, so that the master goes on."""
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class Driver:
         number: int,
         ledger: Ledger,
         workers: Callable[[], list[str]],
+        has_spawned: Callable[[], bool],
         send: Callable[[str, dict[str, Any]], None],
         sleep: Callable[[float], None],
     ):
@@ -90,7 +92,8 @@ class Driver:
         self.steps: list[dict[str, Any]] = []
         self.windows: list[str] = []
         self.bound_by = ""
-        self._ledger, self._workers, self._send, self._sleep = ledger, workers, send, sleep
+        self._ledger, self._workers, self._has_spawned = ledger, workers, has_spawned
+        self._send, self._sleep = send, sleep
 
     def summary(self) -> dict[str, Any]:
         """Return what GET /lab/ramp answers. breaking_point: the last step that held."""
@@ -108,6 +111,7 @@ class Driver:
         ramp = self.scenario.ramp
         assert ramp is not None
         try:
+            self._wait(self._has_spawned, SPAWN_S)
             for number, offered in enumerate(ramp.steps()):
                 word = "connections" if ramp.of == "connections" else "rate_per_s"
                 self._send("lab_change", {word: offered})
@@ -132,7 +136,11 @@ class Driver:
         self._send("lab_window", window.message())
         self._sleep(max(0.0, start_s + ramp.step_s - time.monotonic()))
         established = self._ledger.connections()["established"]
-        end_s = time.monotonic() + 2 * self.scenario.patience_s + SLACK_S
-        while not window.summary()["closed"] and time.monotonic() < end_s:
-            self._sleep(POLL_S)
+        longest_s = 2 * self.scenario.patience_s + SLACK_S
+        self._wait(lambda: all(part is not None for part in window.parts.values()), longest_s)
         return judge_step(self.scenario, offered, window.summary(), established)
+
+    def _wait(self, is_so: Callable[[], bool], longest_s: float) -> None:
+        end_s = time.monotonic() + longest_s
+        while not is_so() and time.monotonic() < end_s:
+            self._sleep(POLL_S)
