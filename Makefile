@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 ARGS ?=
+MINUTES ?= 2
 
 ifeq (lab,$(firstword $(MAKECMDGOALS)))
 # Everything after `lab` is a verb and its arguments, not a target.
@@ -16,7 +17,7 @@ $(VERB):
 	@:
 endif
 else
-.PHONY: help test check bench lock clean
+.PHONY: help test check bench fuzz lock clean
 help: ## list the targets
 	@echo "make lab up            set up whatever is missing, bring up the lab, show first light"
 	@echo "make lab run quick     compare all variants side by side (some four minutes)"
@@ -34,6 +35,9 @@ check: $(VENV)/.dev ## ruff, mypy --strict, the unit tests and the layer test; n
 	@$(VENV)/bin/pytest -q tests --ignore=tests/engine --ignore=tests/swarm
 	@$(VENV)/bin/pytest -q tests/swarm # a process of its own: importing Locust patches the standard library
 
+fuzz: ## search for bytes that break the engine's parser; MINUTES=2 (clang, installed when root)
+	@swarm/engine/fuzz/fuzz.sh $(MINUTES)
+
 lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml and images/swarm-requirements.in
 	@$(VENV)/bin/pip install -q uv
 	@$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --extra setup --custom-compile-command "make lock" pyproject.toml -o requirements.lock
@@ -41,7 +45,7 @@ lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml and images/s
 	@$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 --custom-compile-command "make lock" images/swarm-requirements.in -o images/swarm-requirements.lock
 
 clean: ## remove .venv and every cache; results stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build swarm/engine/build *.egg-info
 endif
 
 # The venv module is a package of its own on Debian; as root it is installed, otherwise the command is named.

@@ -42,7 +42,7 @@ struct answer {
 void answer_begin(struct answer *a);
 
 /* Takes the next bytes. expected: the body to compare with while reading, NULL for none (length is not judged here).
- * *used: how many of the bytes were taken; less than len only with ANSWER_DONE. Interim answers (1xx) are skipped. */
+ * *used: how many of the bytes were taken; all of them with ANSWER_MORE. Interim answers (1xx) are skipped. */
 enum answer_step answer_feed(struct answer *a, const char *bytes, size_t len, size_t *used, const char *expected,
                              size_t expected_len);
 
