@@ -17,12 +17,14 @@ from docker.models.containers import Container
 from orchestrator.containers.control import ControlPlane
 from orchestrator.containers.labels import LAB, ROLE
 from orchestrator.containers.launch import Running, remove, stop
+from orchestrator.containers.nonce import arena_nonce
 from orchestrator.containers.pods import Site, start_holder, start_server, start_worker
 from orchestrator.errors import EnvironmentMissing, LabError
 from orchestrator.load.master import Master
-from orchestrator.load.told import arena_addresses, swarm_settings
+from orchestrator.load.told import answers_nonce, arena_addresses, swarm_settings
 from orchestrator.model import Lab, Variant
 from orchestrator.observe.exporter_client import Exporter
+from orchestrator.up import state_folder
 from orchestrator.verify import questions, verify
 
 _HOLDER = "arena"
@@ -51,12 +53,15 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
     holder = start_holder(site, _HOLDER, profile)
     exporter = Exporter(control.exporter_url)
     _remove_strangers(site, exporter, set(addresses))
-    settings = swarm_settings(lab.scenarios.values(), addresses, once=False)
+    nonce = arena_nonce(state_folder(lab.root))
+    settings = swarm_settings(lab.scenarios.values(), addresses, once=False, nonce=nonce)
     backlog = profile.sysctls.get("net.core.somaxconn", "4096")
 
     def serve(entry: tuple[Variant, str]) -> Running:
         variant, host = entry
         told = {"LAB_BACKLOG": backlog}
+        if answers_nonce(variant):
+            told["LAB_NONCE"] = nonce
         if variant.fixed_delay:
             told["LAB_DELAY_MS"] = str(round(fixed_delay_s(lab) * 1000))
         return start_server(site, f"{_HOLDER}-{variant.name}", holder, variant, host=host, environment=told)
@@ -120,7 +125,8 @@ def standstill(lab: Lab, site: Site, control: ControlPlane) -> Iterator[None]:
         if workers:
             holder = start_holder(site, _HOLDER, lab.profiles[lab.arena.profile])
             addresses = arena_addresses(lab.variants[name] for name in lab.arena.variants)
-            settings = swarm_settings(lab.scenarios.values(), addresses, once=False)
+            nonce = arena_nonce(state_folder(lab.root))
+            settings = swarm_settings(lab.scenarios.values(), addresses, once=False, nonce=nonce)
             start_worker(site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)
 
 

@@ -6,9 +6,11 @@ A variant with a fixed delay is verified with a short one and then started anew 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from orchestrator.containers.control import ControlPlane
 from orchestrator.containers.launch import Running, remove, stop
@@ -22,11 +24,13 @@ from orchestrator.containers.pods import (
     start_worker,
     wait_listening,
 )
-from orchestrator.errors import NotReady
+from orchestrator.containers.watch import fallen, last_words
+from orchestrator.errors import Lost, NotReady
 from orchestrator.load.master import Master
 from orchestrator.load.told import LOOPBACK, answers_nonce, opening_each, swarm_settings, worker_share
 from orchestrator.model import Lab, ReadBack, TrialSpec
 from orchestrator.observe.exporter_client import Exporter
+from orchestrator.planning.ablation import profile_of
 from orchestrator.verify import READY_S, questions, verify
 
 _VERIFY_DELAY_S = 0.2  # what a variant with a fixed delay is given while it is verified
@@ -44,6 +48,7 @@ class Bench:
     exporter: Exporter
     run_id: str
     nonce: str  # this run's servers answer with it, so that its workers know them
+    locustfile: Path | None = None  # a person's own, instead of the lab's users; nobody but the lab writes its folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,9 @@ class Pod:
 @contextlib.contextmanager
 def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterator[Pod]:
     """Bring up a verified pod with its workers ready; take it down on leaving."""
-    site, lab = bench.site, bench.lab
-    profile, variant, scenario = lab.profiles[spec.profile], lab.variants[spec.variant], lab.scenarios[spec.scenario]
+    lab = bench.lab
+    profile, variant, scenario = profile_of(lab, spec), lab.variants[spec.variant], lab.scenarios[spec.scenario]
+    site = replace(bench.site, nofile=min(bench.site.nofile, profile.nofile))
     name = f"{bench.run_id.rsplit('-', 1)[-1]}-t{spec.index:03d}"
     backlog = int(profile.sysctls.get("net.core.somaxconn", "4096"))
     settings = swarm_settings(
@@ -86,7 +92,13 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
         def worker(n: int) -> Running:
             share = worker_share(n, spec.workers)
             started = start_worker(
-                site, f"{name}-worker-{n}", holder, bench.control.master_ip, settings, share=share
+                site,
+                f"{name}-worker-{n}",
+                holder,
+                bench.control.master_ip,
+                settings,
+                share=share,
+                locustfile=bench.locustfile,
             )
             workers.append(started)
             return started
@@ -119,7 +131,7 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
         limits = [pool.submit(read_process_limits, site, where, c, wanted, cpus) for where, c, cpus in processes]
         read_backs += sysctls.result() + [back for found in limits for back in found.result()]
         require_taken(read_backs, profile)
-        bench.master.wait_workers(name, spec.workers, _WORKERS_S)
+        _wait_workers(bench, name, running_workers)
         bench.exporter.register(
             name,
             {"run_id": bench.run_id, "scenario": scenario.name, "variant": variant.name},
@@ -129,6 +141,21 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
     finally:
         pool.shutdown(wait=True)
         _take_down(bench, name, holder, made, workers)
+
+
+def _wait_workers(bench: Bench, name: str, workers: list[Running]) -> None:
+    """Wait until the master sees all workers ready. Raises Lost with the last words of one that ended instead."""
+    client = bench.site.client
+    ends_s = time.monotonic() + _WORKERS_S
+    while True:
+        try:
+            bench.master.wait_workers(name, len(workers), 1.0)
+            return
+        except NotReady:
+            for gone in fallen(client, bench.site.lab, workers):
+                raise Lost(f"a worker ended before the load began: {last_words(client, gone)}") from None
+            if time.monotonic() > ends_s:
+                raise
 
 
 def _take_down(

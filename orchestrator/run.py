@@ -20,12 +20,14 @@ from orchestrator.containers.clear import clear_abandoned, clear_owned
 from orchestrator.containers.control import ControlPlane, control_state
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import STANDING, current_owner, lab_id
+from orchestrator.containers.nonce import new_nonce
 from orchestrator.errors import BadInput, EnvironmentMissing
 from orchestrator.hosts.facts import kernel_version
 from orchestrator.load.master import Master
 from orchestrator.model import Lab, Plan, Run
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.planning.plan import make_plan
+from orchestrator.planning.refusal import refuse_impossible
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
 from orchestrator.report.remaining import Step
@@ -54,11 +56,22 @@ class Scripted:
 
 
 def run_suite(
-    lab: Lab, suite: str, progress: Progress, say: Say, *, trials: int | None = None, seed: int | None = None
+    lab: Lab,
+    suite: str,
+    progress: Progress,
+    say: Say,
+    *,
+    trials: int | None = None,
+    seed: int | None = None,
+    attempt: bool = False,
+    locustfile: Path | None = None,
+    declared: Lab | None = None,
 ) -> Scripted:
     """Set up whatever is missing, run a suite, and leave the lab as it was found: standing, or not there.
 
-    trials, seed: instead of the suite's own.
+    trials, seed: instead of the suite's own. attempt: run although the plan says that something cannot work.
+    locustfile: a person's own, whose users load instead of the lab's (own.py); declared: the lab without the scenario
+    that was made for it.
     """
     lab = _overridden(lab, suite, trials, seed)
     with only_one(state_folder(lab.root), f"run {suite}"):
@@ -75,12 +88,17 @@ def run_suite(
             plan = plan_suite(lab, suite, ground)
             for left in plan.left_out:
                 say(f"left out: {left.variant} on {left.scenario}: {left.reason}")
+            if not attempt:
+                refuse_impossible(plan)
             if not plan.trials:
                 raise BadInput(f"suite {suite}: no variant can serve any of its scenarios. Try: lab plan {suite}")
             say(f"run {run_id}: {len(plan.trials)} trials; live: {control.master_url} and {control.prometheus_url}")
             setup_s = time.monotonic() - began_s
-            return Scripted(carry_out(lab, ground, control, plan, run_id, progress), setup_s)
+            return Scripted(carry_out(lab, ground, control, plan, run_id, progress, locustfile), setup_s)
         finally:
+            if was_standing and declared is not None:
+                # The master was told of a scenario that lab.yaml does not have; the standing lab gets its own back.
+                bring_up_control(declared, ground, current_owner(STANDING))
             clear_owned(ground.client, lab_id(lab.root), owner)
 
 
@@ -100,7 +118,15 @@ def plan_suite(lab: Lab, suite: str, ground: Ground) -> Plan:
     return make_plan(lab, suite, nofile_granted=ground.nofile, kernel=kernel)
 
 
-def carry_out(lab: Lab, ground: Ground, control: ControlPlane, plan: Plan, run_id: str, progress: Progress) -> Outcome:
+def carry_out(
+    lab: Lab,
+    ground: Ground,
+    control: ControlPlane,
+    plan: Plan,
+    run_id: str,
+    progress: Progress,
+    locustfile: Path | None = None,
+) -> Outcome:
     """Run every trial of a plan in its order and return the run as the store has it."""
     results = results_folder(lab.root)
     owner = current_owner(run_id)
@@ -111,7 +137,8 @@ def carry_out(lab: Lab, ground: Ground, control: ControlPlane, plan: Plan, run_i
         master=Master(control.master_url),
         exporter=Exporter(control.exporter_url),
         run_id=run_id,
-        nonce=secrets.token_hex(16),
+        nonce=new_nonce(),
+        locustfile=locustfile,
     )
     started_at = _now()
     arena = make_site(ground, current_owner(STANDING), keep=True)

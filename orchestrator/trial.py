@@ -22,7 +22,7 @@ from orchestrator.pod import Bench, pod_for
 from orchestrator.units import parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
 from orchestrator.verdicts.measured import Arrivals, Counted, measure
-from orchestrator.verdicts.validity import Evidence, measurement_notes, void_reason
+from orchestrator.verdicts.validity import CLOSED_LOOP, Evidence, measurement_notes, void_reason
 
 _TARGET_REFUSED = "target refused"  # how a worker's guard begins the error it counts (docs/architecture.md)
 
@@ -87,7 +87,8 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         p50_s=metrics.p50_s,
         p99_s=metrics.p99_s,
         p999_s=metrics.p999_s,
-        mean_latency_s=mean_s(histogram) if histogram else None,
+        # A person's users may wait between requests: then fewer of them are busy than there are.
+        mean_latency_s=mean_s(histogram) if histogram and bench.locustfile is None else None,
         deviates=variant.specimen,
         generator_cpu_ratio=busiest(load.window),
         load_cpus_ratio=_load_cpus_ratio(load.window, bench.site.load_cpus),
@@ -96,6 +97,8 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
     )
     void = _refused_target(errors) or void_reason(evidence)
     notes = [*measurement_notes(evidence), *load.notes]
+    if bench.locustfile is not None:
+        notes = [*(note for note in notes if note != CLOSED_LOOP), *_by_name(rows)]
     if server_ends:
         notes.append("; ".join(server_ends))
         void = void or (None if variant.specimen else server_ends[0])
@@ -134,6 +137,12 @@ def _arrivals(rows: list[Row]) -> Arrivals:
         dropped=sum(row.dropped for row in rows),
         lag_us=merge(row.lag_us for row in rows),
     )
+
+
+def _by_name(rows: list[Row]) -> list[str]:
+    """Say what a person's users asked for, by the names they gave their requests."""
+    named = [f"{row.answered:,} right and {sum(row.errors.values()):,} wrong {row.name}" for row in rows]
+    return [f"answers by name: {', '.join(named)}"] if len(rows) > 1 else []
 
 
 def _load_cpus_ratio(window: Window, load_cpus: str) -> float | None:

@@ -16,6 +16,7 @@ from orchestrator.containers.control import ControlPlane, ensure_control, scrape
 from orchestrator.containers.engine import Say, ensure_engine
 from orchestrator.containers.images import build, ensure_base, missing
 from orchestrator.containers.labels import Owner, lab_id
+from orchestrator.containers.nonce import arena_nonce
 from orchestrator.containers.pods import Site, granted
 from orchestrator.containers.recipes import describe, service_recipes, variant_recipes
 from orchestrator.hosts.facts import host_facts
@@ -92,7 +93,8 @@ def make_site(ground: Ground, owner: Owner, *, keep: bool) -> Site:
 def bring_up_control(lab: Lab, ground: Ground, owner: Owner) -> ControlPlane:
     """Start what is missing of master, exporter and Prometheus, and wait until each answers and both targets are up."""
     arena = [lab.variants[name] for name in lab.arena.variants]
-    swarm = swarm_settings(lab.scenarios.values(), arena_addresses(arena), once=False)
+    nonce = arena_nonce(state_folder(lab.root))
+    swarm = swarm_settings(lab.scenarios.values(), arena_addresses(arena), once=False, nonce=nonce)
     control = ensure_control(
         ground.client,
         ground.lab_id,

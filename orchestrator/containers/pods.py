@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import docker
 
@@ -21,6 +22,7 @@ from orchestrator.errors import LimitRefused, NotReady
 from orchestrator.model import Profile, ReadBack, Variant
 
 LOCUSTFILE = "/opt/lab/swarm/locustfile.py"
+OWN_FOLDER = "/opt/lab/own"  # where a person's own locustfile is mounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,25 @@ def start_server(
 
 
 def start_worker(
-    site: Site, name: str, holder: Running, master_ip: str, swarm: Mapping[str, object], *, share: str | None = None
+    site: Site,
+    name: str,
+    holder: Running,
+    master_ip: str,
+    swarm: Mapping[str, object],
+    *,
+    share: str | None = None,
+    locustfile: Path | None = None,
 ) -> Running:
     """Start one Locust worker in a pod. swarm: what it may load, as docs/architecture.md gives it.
 
     share: "n/W" where this worker is one of W that share a scenario's connections and rate; None: nothing is shared.
+    locustfile: a person's own, which this worker's users live by; its folder is mounted read-only.
     """
     told = {"LAB_SWARM": json.dumps(swarm), "LAB_WORKER_ID": name}
     if share is not None:
         told["LAB_WORKER_SHARE"] = share
+    if locustfile is not None:
+        told["LAB_LOCUSTFILE"] = f"{OWN_FOLDER}/{locustfile.name}"
     spec = Spec(
         role="worker",
         name=site.container_name(name),
@@ -117,6 +129,7 @@ def start_worker(
         nofile=site.nofile,
         cpus=site.load_cpus,
         tmpfs={"/tmp": "size=64m"},
+        volumes={str(locustfile.parent): f"{OWN_FOLDER}:ro"} if locustfile is not None else {},
     )
     return site.start(spec)
 

@@ -28,7 +28,8 @@ def offer_ramp(phase: Phase) -> Load:
     earlier = master.read_ramp().windows
     here_s = time.monotonic()
     phase.start()
-    each_s = stairs.settle_s + stairs.step_s + scenario.delay_s + scenario.timeout_s + _STEP_SLACK_S
+    # The master waits for a step's parts as long as its exchanges may take, twice: the window's last one and its own.
+    each_s = stairs.settle_s + stairs.step_s + 2 * (scenario.delay_s + scenario.timeout_s) + _STEP_SLACK_S
     ramp = _wait(phase, earlier, here_s + _BEGIN_S, here_s + _BEGIN_S + count_steps(stairs) * each_s)
     last = phase.bench.exporter.read(name)
     state = phase.look()

@@ -36,7 +36,8 @@ def offer_timed(phase: Phase) -> Load:
     return Load(
         window=window,
         window_s=scenario.measure_s,
-        established=state.established,
+        # The sockets of a person's own users are theirs: the swarm does not count them.
+        established=None if phase.bench.locustfile else state.established,
         idle=phase.idle,
         first=first,
         held=None,

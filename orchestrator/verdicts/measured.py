@@ -24,7 +24,7 @@ _ONLY_TIMED = "only hold scenarios time the opening of all connections"
 _NOT_WEIGHED = "the swarm did not say how much memory its workers take"
 _AS_NEEDED = "as many of the pool are open as arrivals need"
 _ALL_STEPS = "ramp: the server's costs are those of all steps together, at different loads"
-_NO_STATE = "the swarm's state could not be read"
+_NO_STATE = "the swarm does not know how many are open"
 _NO_STEP = "no step of the ramp held"
 
 

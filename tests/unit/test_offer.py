@@ -104,6 +104,7 @@ class Bench:
         self.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
         self.site = type("S", (), {"client": None, "lab": "0"})
         self.master, self.exporter, self.run_id = master, exporter, "r"
+        self.locustfile = None
 
 
 @pytest.fixture
