@@ -1,4 +1,4 @@
-# Locust's master and workers, and the contract probe.
+# Locust's master and workers with the load engine, and the contract probe.
 #
 # Build context: wheelhouse/ swarm/ swarm-requirements.lock. The wheels are fetched on the host, because builds have no
 # package index. The platforms are the trixie glibc's, and what the older wheels among them are tagged with;
@@ -26,6 +26,14 @@ RUN python3 -m venv --without-pip /opt/swarm \
  && python3 -m pip --python /opt/swarm/bin/python3 install --no-cache-dir --no-index \
       --find-links /build/wheelhouse --require-hashes --no-deps -r /build/swarm-requirements.lock
 
+FROM ${BASE} AS engine
+LABEL io.netpoll-lab.kind=swarm-build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends gcc libc6-dev make \
+ && rm -rf /var/lib/apt/lists/*
+COPY swarm/engine /build/engine
+RUN make -C /build/engine install OUT=/build/out PREFIX=/build/lab
+
 FROM ${BASE}
 LABEL io.netpoll-lab.kind=swarm
 RUN apt-get update \
@@ -33,6 +41,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=wheels /opt/swarm /opt/swarm
 COPY swarm /opt/lab/swarm
+COPY --from=engine /build/lab/swarm/engine/build/libengine.so /opt/lab/swarm/engine/build/libengine.so
 # The root is read-only when it runs: what is not compiled now would be compiled at every start. The standard library
 # is compiled by Debian's package. unchecked-hash spares a stat of each source.
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/lab /opt/swarm/lib

@@ -31,6 +31,8 @@ BASE = "netpoll-lab/base:trixie"
 _PULLED = "debian:trixie-slim"
 _SUITE = "trixie"
 _BUILDS_AT_ONCE = 3  # they wait for mirrors as much as they compute
+# Python's caches, what make built on the host, the fuzzer's corpus: they change without the image changing.
+_LEFT_OUT = frozenset({"__pycache__", "build", "fuzz"})
 _LOG_LINES = 25  # how much of a failed build's log is shown
 
 
@@ -173,16 +175,16 @@ def _write_context(output: io.BufferedIOBase | tempfile._TemporaryFileWrapper[by
 
 
 def _files(context: Mapping[str, Path | bytes]) -> list[tuple[str, bytes, int]]:
-    """Return (path, content, mode) of every file of a context, sorted; caches of Python are left out."""
+    """Return (path, content, mode) of every file of a context, sorted; without what no image needs (_LEFT_OUT)."""
     found: list[tuple[str, bytes, int]] = []
     for name, source in context.items():
         if isinstance(source, bytes):
             found.append((name, source, 0o644))
         elif source.is_dir():
             for file in source.rglob("*"):
-                if file.is_file() and "__pycache__" not in file.parts:
-                    path = f"{name}/{file.relative_to(source)}".removeprefix("./")
-                    found.append((path, file.read_bytes(), _mode(file)))
+                inside = file.relative_to(source)
+                if file.is_file() and not _LEFT_OUT.intersection(inside.parts):
+                    found.append((f"{name}/{inside}".removeprefix("./"), file.read_bytes(), _mode(file)))
         else:
             found.append((name, source.read_bytes(), _mode(source)))
     return sorted(found)

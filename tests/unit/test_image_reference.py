@@ -19,6 +19,11 @@ from orchestrator.model import Variant
 Change = Callable[[Path], object]
 
 
+def put(file: Path) -> None:
+    file.parent.mkdir(parents=True)
+    file.write_text("x")
+
+
 @pytest.fixture
 def recipes(tmp_path: Path) -> dict[str, Recipe]:
     """A server with its toolchain; the source lies in tmp_path/src."""
@@ -57,9 +62,11 @@ def test_whatever_goes_in_changes_the_tag(recipes: dict[str, Recipe], tmp_path: 
     "change",
     [
         lambda root: os.utime(root / "src" / "main.c", (1, 1)),
-        lambda root: (root / "src" / "__pycache__").mkdir() or (root / "src" / "__pycache__" / "x.pyc").write_text("x"),
+        lambda root: put(root / "src" / "__pycache__" / "x.pyc"),
+        lambda root: put(root / "src" / "engine" / "build" / "libengine.so"),
+        lambda root: put(root / "src" / "engine" / "fuzz" / "corpus" / "a"),
     ],
-    ids=["time", "Python's cache"],
+    ids=["time", "Python's cache", "what make built", "the fuzzer's corpus"],
 )
 def test_what_does_not_go_in_does_not(recipes: dict[str, Recipe], tmp_path: Path, change: Change) -> None:
     """Unchanged sources do not rebuild."""
