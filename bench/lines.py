@@ -103,7 +103,7 @@ def document(
 ) -> dict[str, dict[str, object]]:
     """Return what bench.json holds: every line, measured or not.
 
-    measured: line name -> what came of it in this run. earlier: entries that still stand, for lines this run left alone.
+    measured: line name -> what came of it in this run. earlier: entries that still stand, of lines left alone.
     """
     entries: dict[str, dict[str, object]] = {}
     for line in lines:

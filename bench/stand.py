@@ -1,0 +1,130 @@
+"""What every experiment stands on: engine, images, control plane of the benchmark's own lab, and how a trial is run.
+
+The trials are the story's own (orchestrator.trial, pod, offer); only what is compared with them is added here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import docker
+
+from bench.witness import Ordered, Seen, Witness
+from orchestrator.config.load import load_lab
+from orchestrator.containers.clear import clear_abandoned, clear_owned
+from orchestrator.containers.control import ControlPlane, scrape_jobs
+from orchestrator.containers.engine import Say, ensure_engine
+from orchestrator.containers.images import Recipe, build, ensure_base, missing
+from orchestrator.containers.labels import current_owner
+from orchestrator.containers.recipes import service_recipes
+from orchestrator.errors import BadInput, EnvironmentMissing
+from orchestrator.model import Lab, TrialResult, TrialSpec
+from orchestrator.observe.exporter_client import Exporter
+from orchestrator.observe.prometheus import render_config
+from orchestrator.pod import Bench
+from orchestrator.report.progress import Progress
+from orchestrator.results.folder import write_trial
+from orchestrator.run import new_id, only_one, plan_suite
+from orchestrator.trial import execute
+from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+RESULTS = ROOT / "results"
+_PROFILE = "bench"
+
+
+@dataclass(slots=True)
+class Stand:
+    """A control plane that answers, and what trials need."""
+
+    lab: Lab
+    ground: Ground
+    control: ControlPlane
+    run_id: str
+    wrk_image: str
+    progress: Progress
+    say: Say
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def spec(self, suite: str, scenario: str, variant: str) -> TrialSpec:
+        """Return a new trial of a pairing, as the plan has it. Raises BadInput when the plan leaves it out."""
+        plan = plan_suite(self.lab, suite, self.ground)
+        for spec in plan.trials:
+            if (spec.scenario, spec.variant) == (scenario, variant):
+                return replace(spec, index=next(self._numbers))
+        reasons = [x.reason for x in plan.left_out if (x.scenario, x.variant) == (scenario, variant)]
+        why = (reasons or ["no such pairing"])[0]
+        raise BadInput(f"{self.lab.path}: {variant} on {scenario} cannot be planned: {why}")
+
+    def bench(self, master: Ordered) -> Bench:
+        """Return what the story's trials need, with a master that notes what it was told."""
+        return Bench(
+            lab=self.lab,
+            site=make_site(self.ground, current_owner(self.run_id), keep=False),
+            control=self.control,
+            master=master,
+            exporter=Exporter(self.control.exporter_url),
+            run_id=self.run_id,
+        )
+
+    def trial(self, spec: TrialSpec, master: Ordered | None = None) -> tuple[TrialResult, Seen]:
+        """Run one trial as `lab run` does, keep its result, and return it with what was seen from outside."""
+        master = master or Ordered(self.control.master_url)
+        requested = self.lab.scenarios[spec.scenario].connections
+        with Witness(self.ground.client, self.ground.lab_id, spec, requested, master) as witness:
+            result = execute(self.bench(master), spec)
+        write_trial(RESULTS, self.run_id, result)
+        return result, witness.seen
+
+
+@contextlib.contextmanager
+def standing(progress: Progress, say: Say) -> Iterator[Stand]:
+    """Bring the benchmark's lab up, and leave nothing of it behind."""
+    lab = load_lab(HERE / "lab.yaml")
+    ensure_engine(state_folder(ROOT), say)  # an engine that has to be started is the clone's own, not the benchmark's
+    _share_wheels(lab)
+    with only_one(state_folder(lab.root), "bench"):
+        run_id = new_id("bench")
+        owner = current_owner(run_id)
+        ground = prepare(lab, _PROFILE, owner, progress, say)
+        clear_abandoned(ground.client, ground.lab_id)
+        try:
+            wrk_image = _wrk_image(ground.client, lab, say)
+            control = bring_up_control(lab, ground, owner)
+            yield Stand(lab, ground, control, run_id, wrk_image, progress, say)
+        finally:
+            clear_owned(ground.client, ground.lab_id, owner)
+
+
+def _share_wheels(lab: Lab) -> None:
+    """Use the clone's downloaded wheels; they are pinned by hash, so one copy serves all."""
+    shared, own = state_folder(ROOT) / "wheels", state_folder(lab.root) / "wheels"
+    shared.mkdir(parents=True, exist_ok=True)
+    own.parent.mkdir(parents=True, exist_ok=True)
+    if not own.exists():
+        own.symlink_to(shared)
+
+
+def _wrk_image(client: docker.DockerClient, lab: Lab, say: Say) -> str:
+    """Return the image with wrk and the ordinary users, building it where it is absent."""
+    base_id = ensure_base(client, say)
+    config = render_config(scrape_jobs(), lab.observability.interval_s)
+    architecture = str(client.info().get("Architecture"))
+    swarm = service_recipes(architecture, config, state_folder(lab.root) / "wheels")["swarm"]
+    context = {name: HERE / name for name in ("users.py", "report.lua")}
+    recipes = {"swarm": swarm, "bench-wrk": Recipe("bench-wrk", HERE / "wrk.Dockerfile", context, toolchain="swarm")}
+    names = missing(client, recipes, base_id)
+    if names:
+        say(f"building {', '.join(names)}")
+    return build(client, recipes, base_id, names, finished=lambda *_: None)["bench-wrk"]
+
+
+def require(is_so: bool, what: str) -> None:
+    """Raise EnvironmentMissing with `what` unless it is so."""
+    if not is_so:
+        raise EnvironmentMissing(what)
