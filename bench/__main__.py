@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import FrameType
@@ -18,11 +19,11 @@ import click
 import requests
 from docker.errors import DockerException
 
-from bench import hold, throughput
+from bench import active, hold, million, throughput, truth
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
-from bench.stand import RESULTS, Stand, standing
+from bench.stand import ROOT, Stand, standing
 from orchestrator.errors import BadInput, LabError
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import open_console
@@ -31,6 +32,9 @@ from orchestrator.report.text import open_console
 RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
     "throughput": (throughput.measure, 5),
     "hold": (hold.measure, 3),
+    "active": (active.measure, 1),
+    "truth": (truth.measure, 3),
+    "million": (million.measure, 1),
 }
 
 
@@ -38,7 +42,10 @@ RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
 @click.option("--only", multiple=True, type=click.Choice(EXPERIMENTS), help="Run this one; may be given several times.")
 @click.option("--without-million", is_flag=True, help="Leave the million out; its lines do not hold then.")
 @click.option("--rounds", type=click.IntRange(1, 99), help="Rounds of each experiment, instead of its own number.")
-def bench(only: Sequence[str], without_million: bool, rounds: int | None) -> None:
+@click.option(
+    "--rehearse", is_flag=True, help="Run it all small, one round, into results/rehearsal/; no figure counts."
+)
+def bench(only: Sequence[str], without_million: bool, rounds: int | None, rehearse: bool) -> None:
     """Measure the speed that the lab promises, and write results/bench.json."""
     chosen = [name for name in EXPERIMENTS if (name in only or not only)]
     left_out = {"million"} if without_million else set()
@@ -48,20 +55,23 @@ def bench(only: Sequence[str], without_million: bool, rounds: int | None) -> Non
     progress = Progress(open_console(sys.stderr))
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     outcomes: dict[str, Outcome] = {name: Outcome() for name in left_out}
-    with standing(progress, progress.say) as stand:
+    with standing(progress, progress.say, rehearsal=rehearse) as stand:
         for name in chosen:
             if name in left_out:
                 continue
             run, usual = RUNNERS[name]
-            outcomes[name] = run(stand, rounds or usual)
+            outcomes[name] = run(stand, rounds or (1 if rehearse else usual))
             # After each one: what was measured is kept, whatever becomes of the next.
-            entries = write(RESULTS, outcomes, command, stand.ground.facts, _now())
+            entries = write(stand.results, outcomes, command, stand.ground.facts, _now())
     for name, outcome in outcomes.items():
         if outcome.ratios:
             out.print(ratio_table(outcome.ratios, ascii_only=out.encoding.lower() != "utf-8"))
         for remark in outcome.remarks:
             out.print(f"{name}: {remark}", soft_wrap=True, highlight=False, markup=False)
     out.print(lines_table(entries, frozenset(chosen) - left_out))
+    if rehearse:
+        out.print("a rehearsal: every connection was few and every wait short, so no goal is judged")
+        return
     missed = failed(entries, [name for name in chosen if name not in left_out])
     for line in missed:
         _complain(f"{line.name}: expected {line.goal_text}, {_seen(entries[line.name], outcomes, line.name)}", 1)
@@ -97,6 +107,12 @@ def main() -> NoReturn:
     except (DockerException, requests.RequestException) as error:
         brief = str(error).splitlines()[0][:300]
         raise SystemExit(_complain(f"the Docker engine failed in the middle: {brief}. Try: docker info", 3)) from None
+    except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback goes to a file
+        log = ROOT / ".lab" / "crash.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(traceback.format_exc())
+        text = f"a defect of the benchmark: {type(error).__name__}: {error}. Details: {log}"
+        raise SystemExit(_complain(text, 3)) from None
     raise SystemExit(0)
 
 

@@ -29,7 +29,7 @@ def ratio_table(ratios: Mapping[str, float], ascii_only: bool) -> Table:
 
 def lines_table(entries: Mapping[str, Mapping[str, object]], chosen: frozenset[str]) -> Table:
     """Return every line with its figure, its goal and whether it holds. chosen: the experiments of this run."""
-    table = Table(title="results/bench.json", title_justify="left")
+    table = Table(title="every line of bench.json", title_justify="left")
     for column in ("figure", "value", "goal", ""):
         table.add_column(column, justify="right" if column == "value" else "left")
     for line in LINES:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from orchestrator.containers.engine import Say, ensure_engine
 from orchestrator.containers.images import Recipe, build, ensure_base, missing
 from orchestrator.containers.labels import current_owner
 from orchestrator.containers.recipes import service_recipes
-from orchestrator.errors import BadInput, EnvironmentMissing
+from orchestrator.errors import BadInput
 from orchestrator.model import Lab, TrialResult, TrialSpec
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.observe.prometheus import render_config
@@ -36,6 +37,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = ROOT / "results"
 _PROFILE = "bench"
+REHEARSED_CONNECTIONS, REHEARSED_DELAY_S = 2000, 4.0
 
 
 @dataclass(slots=True)
@@ -45,7 +47,9 @@ class Stand:
     lab: Lab
     ground: Ground
     control: ControlPlane
+    results: Path
     run_id: str
+    nonce: str
     wrk_image: str
     progress: Progress
     say: Say
@@ -70,6 +74,7 @@ class Stand:
             master=master,
             exporter=Exporter(self.control.exporter_url),
             run_id=self.run_id,
+            nonce=self.nonce,
         )
 
     def trial(self, spec: TrialSpec, master: Ordered | None = None) -> tuple[TrialResult, Seen]:
@@ -78,14 +83,16 @@ class Stand:
         requested = self.lab.scenarios[spec.scenario].connections
         with Witness(self.ground.client, self.ground.lab_id, spec, requested, master) as witness:
             result = execute(self.bench(master), spec)
-        write_trial(RESULTS, self.run_id, result)
+        write_trial(self.results, self.run_id, result)
         return result, witness.seen
 
 
 @contextlib.contextmanager
-def standing(progress: Progress, say: Say) -> Iterator[Stand]:
-    """Bring the benchmark's lab up, and leave nothing of it behind."""
+def standing(progress: Progress, say: Say, *, rehearsal: bool = False) -> Iterator[Stand]:
+    """Bring the benchmark's lab up, and leave nothing of it behind. rehearsal: everything small."""
     lab = load_lab(HERE / "lab.yaml")
+    if rehearsal:
+        lab = rehearsed(lab)
     ensure_engine(state_folder(ROOT), say)  # an engine that has to be started is the clone's own, not the benchmark's
     _share_wheels(lab)
     with only_one(state_folder(lab.root), "bench"):
@@ -96,9 +103,25 @@ def standing(progress: Progress, say: Say) -> Iterator[Stand]:
         try:
             wrk_image = _wrk_image(ground.client, lab, say)
             control = bring_up_control(lab, ground, owner)
-            yield Stand(lab, ground, control, run_id, wrk_image, progress, say)
+            results = RESULTS / "rehearsal" if rehearsal else RESULTS
+            yield Stand(lab, ground, control, results, run_id, secrets.token_hex(16), wrk_image, progress, say)
         finally:
             clear_owned(ground.client, ground.lab_id, owner)
+
+
+def rehearsed(lab: Lab) -> Lab:
+    """Return the same lab with fewer connections and shorter waits: minutes become seconds, and no figure counts."""
+    small = {
+        name: replace(
+            s,
+            connections=min(s.connections, REHEARSED_CONNECTIONS),
+            delay_s=min(s.delay_s, REHEARSED_DELAY_S),
+            warmup_s=min(s.warmup_s, REHEARSED_DELAY_S),
+            measure_s=min(s.measure_s, 2 * REHEARSED_DELAY_S),
+        )
+        for name, s in lab.scenarios.items()
+    }
+    return replace(lab, scenarios=small)
 
 
 def _share_wheels(lab: Lab) -> None:
@@ -122,9 +145,3 @@ def _wrk_image(client: docker.DockerClient, lab: Lab, say: Say) -> str:
     if names:
         say(f"building {', '.join(names)}")
     return build(client, recipes, base_id, names, finished=lambda *_: None)["bench-wrk"]
-
-
-def require(is_so: bool, what: str) -> None:
-    """Raise EnvironmentMissing with `what` unless it is so."""
-    if not is_so:
-        raise EnvironmentMissing(what)

@@ -1,8 +1,8 @@
 """How many answers one core of load draws from one core of server: every kind of users against wrk in the same pod.
 
 A pod for each kind in each round: wrk and the kind, one after the other; who goes first changes. All are counted by the
-own /stats over a window of the same length, so that no tool is taken at its word; where the swarm counts too, both
-counts must agree.
+server's own /stats over a window of the same length, so that no tool is taken at its word; where the swarm counts too,
+both counts must agree.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from bench.lines import median
 from bench.outcome import Outcome
@@ -162,8 +163,18 @@ def _run_users(
     per_s, missing, output = _beside(bench.site, pod, stand, tools, command)
     if per_s is None:
         return Slot(kind, None, None, 0, missing)
-    entries = json.loads(output[output.index("[") :])
-    return Slot(kind, per_s, None, sum(int(e["num_failures"]) for e in entries))
+    return Slot(kind, per_s, None, sum(int(entry["num_failures"]) for entry in _entries(output)))
+
+
+def _entries(output: str) -> list[dict[str, Any]]:
+    """Return what Locust's --json printed: an array from its master, and one without entries from its worker."""
+    entries: list[dict[str, Any]] = []
+    at, decoder = output.find("["), json.JSONDecoder()
+    while at >= 0:
+        found, end = decoder.raw_decode(output, at)
+        entries += found
+        at = output.find("[", end)
+    return entries
 
 
 def _run_lab_users(bench: Bench, spec: TrialSpec, pod: Pod, kind: str, master: Ordered) -> Slot:
