@@ -38,6 +38,9 @@ check: $(VENV)/.dev ## ruff, mypy --strict, the unit tests and the layer test; n
 fuzz: ## search for bytes that break the engine's parser; MINUTES=2 (clang, installed when root)
 	@swarm/engine/fuzz/fuzz.sh $(MINUTES)
 
+bench: $(VENV)/.run ## measure the speed the lab promises into results/bench.json; half an hour; ARGS="--only throughput"
+	@$(VENV)/bin/python -m bench $(ARGS)
+
 lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml and images/swarm-requirements.in
 	@$(VENV)/bin/pip install -q uv
 	@$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --extra setup --custom-compile-command "make lock" pyproject.toml -o requirements.lock

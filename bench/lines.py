@@ -26,7 +26,8 @@ class Line:
     @property
     def goal_text(self) -> str:
         """The goal in words, as in "at most 6 s"."""
-        return f"{self.bound} {self.goal:,g}" + (f" {self.unit}" if self.unit else "")
+        number = f"{self.goal:,.0f}" if self.goal >= 1000 else f"{self.goal:g}"
+        return f"{self.bound} {number}" + (f" {self.unit}" if self.unit else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,9 @@ def write(
     standing = {
         line.name: earlier[line.name]
         for line in LINES
-        if line.name in earlier and line.experiment not in outcomes and stands(experiments.get(line.experiment), host)
+        if line.experiment not in outcomes
+        and earlier.get(line.name, {}).get("goal") == line.goal_text
+        and stands(experiments.get(line.experiment), host)
     }
     measured = {name: m for outcome in outcomes.values() for name, m in outcome.measured.items()}
     entries = document(LINES, measured, standing)

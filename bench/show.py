@@ -35,11 +35,14 @@ def lines_table(entries: Mapping[str, Mapping[str, object]], chosen: frozenset[s
     for line in LINES:
         entry = entries[line.name]
         value = entry["value"]
-        shown = "not measured" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+        if isinstance(value, (int, float)):
+            shown = f"{value:,.0f} {line.unit}" if abs(value) >= 1000 else f"{value:.4g} {line.unit}"
+        else:
+            shown = "-"
         holds = entry["holds"] is True
         verdict = "holds" if holds else "FAILED" if line.experiment in chosen else "not measured"
         if line.experiment not in chosen and value is not None:
             verdict = f"{'holds' if holds else 'failed'} (earlier run)"
         style = "green" if holds else "red" if line.experiment in chosen else "dim"
-        table.add_row(Text(line.name), Text(f"{shown} {line.unit}".strip()), Text(line.goal_text), Text(verdict, style))
+        table.add_row(Text(line.name), Text(shown.strip()), Text(line.goal_text), Text(verdict, style))
     return table

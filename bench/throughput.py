@@ -163,10 +163,10 @@ def _run_users(
     per_s, missing, output = _beside(bench.site, pod, stand, tools, command)
     if per_s is None:
         return Slot(kind, None, None, 0, missing)
-    return Slot(kind, per_s, None, sum(int(entry["num_failures"]) for entry in _entries(output)))
+    return Slot(kind, per_s, None, sum(int(entry["num_failures"]) for entry in read_entries(output)))
 
 
-def _entries(output: str) -> list[dict[str, Any]]:
+def read_entries(output: str) -> list[dict[str, Any]]:
     """Return what Locust's --json printed: an array from its master, and one without entries from its worker."""
     entries: list[dict[str, Any]] = []
     at, decoder = output.find("["), json.JSONDecoder()
