@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from gevent.lock import RLock
+
 from swarm import kinds
 from swarm.choice import path_of, share_of
 from swarm.client import SOURCES, source_addresses
@@ -25,21 +27,21 @@ from swarm.settings import Scenario, Target
 
 SOON_S = 0.25  # before the first arrival or burst: time to begin everywhere, and to open some of the pool
 SAMPLE = 16  # of how many answers the body is compared; status and length always are
-GOLDEN = 0.6180339887498949  # its multiples spread evenly over [0, 1), however many are taken
 
 _now_ns = time.monotonic_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one engine user takes of the swarm's totals.
-
-    phase: its place in [0, 1) between two arrivals of the others.
-    """
+    """What one engine user takes of the swarm's totals: which of how many, from 0."""
 
     number: int
     of: int
-    phase: float
+
+    @property
+    def phase(self) -> float:
+        """Its place between two arrivals of its own, so that everybody's together are evenly spaced."""
+        return self.number / self.of
 
     def connections(self, total: float) -> int:
         return share_of(math.ceil(total), (self.number, self.of))
@@ -49,7 +51,7 @@ class Part:
 
 
 class Fleet:
-    """The engine's side of one worker. share: LAB_WORKER_SHARE; swarm_users: of all workers, as the master told."""
+    """The engine's side of one worker. share: LAB_WORKER_SHARE. swarm_users and place: as the master told."""
 
     def __init__(self, recorder: Recorder, me: str, opening: int, share: tuple[int, int] | None):
         self._recorder, self._me, self._opening, self._share = recorder, me, opening, share
@@ -58,8 +60,10 @@ class Fleet:
         self._groups: dict[int, tuple[Scenario, Part, bool]] = {}
         self._totals: dict[str, float] = {}
         self._ordinals = itertools.count()
+        self._one_at_a_time = RLock()  # loading the library lets other greenlets run, and they want it too
         self.engine: Engine | None = None
         self.swarm_users = 1
+        self.place = 0, 1  # which of how many workers, as the master counts them
         self.worker_users = 1
 
     def read_cpu_ns(self) -> int | None:
@@ -78,11 +82,12 @@ class Fleet:
 
     def start(self) -> Engine:
         """Return the engine, started at the first call. Raises EngineMissing, EngineRefused."""
-        if self.engine is None:
-            self.engine = Engine()
-            if (window := self._recorder.window) is not None:
-                self.engine.window(window.start_ns, window.end_ns)
-        return self.engine
+        with self._one_at_a_time:
+            if self.engine is None:
+                self.engine = Engine()
+                if (window := self._recorder.window) is not None:
+                    self.engine.window(window.start_ns, window.end_ns)
+            return self.engine
 
     def begin_test(self) -> None:
         """Forget the totals and counts of the last test; an open window goes on."""
@@ -96,11 +101,13 @@ class Fleet:
         """Return the row this scenario fills for this target. Raises EngineMissing, EngineRefused."""
         name = path_of(scenario, target).partition("?")[0]
         key = (target.variant, name, scenario.kind == "hold", scenario.is_scheduled)
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = EngineRow(
-                self.start(), target.variant, name, holds=key[2], is_scheduled=key[3], body_bytes=len(kinds.BODY)
-            )
+        engine = self.start()
+        with self._one_at_a_time:
+            row = self._rows.get(key)
+            if row is None:
+                row = self._rows[key] = EngineRow(
+                    engine, target.variant, name, holds=key[2], is_scheduled=key[3], body_bytes=len(kinds.BODY)
+                )
         self._recorder.rows[target.variant, name] = row
         return row
 
@@ -140,24 +147,24 @@ class Fleet:
             else:
                 self.engine.change_group(number, rate_per_s=part.rate_per_s(totals["rate_per_s"]))
 
-    def rescale(self, swarm_users: int) -> None:
+    def rescale(self, swarm_users: int, place: tuple[int, int]) -> None:
         """The swarm has another number of users now: each gets its part of the rate anew."""
-        self.swarm_users = max(1, swarm_users)
+        self.swarm_users, self.place = max(1, swarm_users), place
         for number, (scenario, part, is_share) in list(self._groups.items()):
             if self.engine is None or is_share or scenario.kind != "open":
                 continue
-            part = Part(part.number, self.swarm_users, part.phase)
+            part = Part(part.number, self.swarm_users)
             self._groups[number] = (scenario, part, False)
             self.engine.change_group(number, rate_per_s=part.rate_per_s(scenario.rate_per_s))
 
     def _next_part(self, per_user: int, *, is_alone: bool) -> Part:
-        ordinal = next(self._ordinals)
+        if is_alone:
+            return Part(0, 1)
         if per_user == 0 and self._share is not None:
-            number, of = self._share
-            return Part(number, of, number / of)
-        spread = (ordinal + zlib.crc32(self._me.encode()) / 2**32) * GOLDEN % 1.0
-        of = 1 if is_alone else self.swarm_users
-        return Part(ordinal % of, of, spread)
+            return Part(*self._share)
+        # Locust deals its users out in turn, so this worker's are every n-th of the swarm's.
+        rank, workers = self.place
+        return Part((next(self._ordinals) * workers + rank) % self.swarm_users, self.swarm_users)
 
     def _plan(self, scenario: Scenario, target: Target, part: Part, per_user: int, *, once: bool) -> Group:
         kind, connections = scenario.kind, per_user or part.connections(scenario.connections)

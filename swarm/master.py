@@ -167,15 +167,12 @@ class Master:
             self._tell_users(self.runner.target_user_count, client_id)
 
     def _tell_users(self, users: int, only: str | None = None) -> None:
-        """Tell the workers of how many users each is one, and the first of them to release the arena's holds."""
-        clients = getattr(self.runner, "clients", None)
-        if clients is None:
-            self.runner.send_message("lab_users", {"users": users, "releases": True})
-            return
-        present = [client.id for client in clients.values() if client.state != "missing"]
-        for client_id in [only] if only else present:
-            told = {"users": users, "releases": present[:1] in ([], [client_id])}
-            self.runner.send_message("lab_users", told, client_id)
+        """Tell the workers how many users the swarm has, and each which of how many workers it is."""
+        present = list(dict.fromkeys([*self._present(), *([only] if only else [])]))  # a joiner is not there yet
+        for rank, client_id in enumerate(present):
+            if only in (None, client_id):
+                told = {"users": users, "rank": rank, "workers": len(present)}
+                self.runner.send_message("lab_users", told, client_id)
 
     def _welcome_stranger(self, client_id: str) -> None:
         """A worker that reports and that Locust does not know was another master's: ask it to join this one."""

@@ -171,9 +171,9 @@ class Worker:
             self.runner.send_message("lab_part", part | {"memory_bytes": _read_rss_bytes()})
 
     def _take_users(self, told: dict[str, Any]) -> None:
-        """The master says how many users the whole swarm has, and whether this worker releases the holds."""
-        self._releases = bool(told["releases"])
-        self.fleet.rescale(int(told["users"]))
+        """The master says how many users the whole swarm has, and which of its workers this one is."""
+        self._releases = told["rank"] == 0  # one worker does it
+        self.fleet.rescale(int(told["users"]), (int(told["rank"]), int(told["workers"])))
 
     def _rejoin(self, _: Any) -> None:
         """A restarted master does not know this worker: stop what the last one asked for, and say ready again."""
