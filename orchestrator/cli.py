@@ -24,12 +24,14 @@ from orchestrator.config.load import load_lab
 from orchestrator.containers.engine import find_engine
 from orchestrator.down import collect, take_down
 from orchestrator.errors import BadInput, LabError
+from orchestrator.foresee import foresee
 from orchestrator.light import first_light
 from orchestrator.model import Lab, Run
 from orchestrator.own import SUITE as OWN
 from orchestrator.own import laid_out, with_own, with_pairing
-from orchestrator.planning.plan import make_plan
 from orchestrator.report.asjson import show_document
+from orchestrator.report.plandocument import plan_document
+from orchestrator.report.plantable import extrapolation_table, plan_table, prediction_table
 from orchestrator.report.progress import Progress
 from orchestrator.report.sidebyside import side_by_side
 from orchestrator.report.text import (
@@ -37,10 +39,8 @@ from orchestrator.report.text import (
     lab_table,
     open_console,
     pages_table,
-    plan_table,
     timing_line,
 )
-from orchestrator.results.codec import encode
 from orchestrator.results.store import open_store
 from orchestrator.run import results_folder, run_suite
 from orchestrator.standing import bring_up, build, look
@@ -91,18 +91,22 @@ def check(ctx: Context) -> None:
     )
 
 
-@lab.command(epilog="Example: lab plan quick")
+@lab.command(epilog="Examples: lab plan quick, lab plan c100k --hosts 10")
 @click.argument("suite", default="quick")
+@click.option("--hosts", type=click.IntRange(1, 100_000), help="Also extrapolate to so many machines like this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.pass_obj
-def plan(ctx: Context, suite: str, as_json: bool) -> None:
-    """Show the trials a suite would run, in order, and what it leaves out; touch nothing."""
+def plan(ctx: Context, suite: str, hosts: int | None, as_json: bool) -> None:
+    """Show the trials a suite would run, what limits each, and what it leaves out; touch nothing."""
     read = ctx.lab()
-    planned = make_plan(read, suite, nofile_granted=None)
+    foreseen = foresee(read, suite, hosts)
     if as_json:
-        ctx.print_json(encode(planned))
-    else:
-        ctx.out.print(plan_table(planned, read))
+        ctx.print_json(plan_document(foreseen.plan, foreseen.assumed, foreseen.extrapolations))
+        return
+    ctx.out.print(plan_table(foreseen.plan, read, foreseen.assumed))
+    if foreseen.extrapolations:
+        ctx.out.print()
+        ctx.out.print(extrapolation_table(foreseen.extrapolations))
 
 
 @lab.command(name="build", epilog="Example: lab build")
@@ -260,6 +264,10 @@ def show(ctx: Context, run_id: str | None, as_json: bool, as_list: bool) -> None
 def _print_run(ctx: Context, run: Run) -> None:
     for table in side_by_side(run):
         ctx.out.print(table)
+        ctx.out.print()
+    predictions = prediction_table(run)
+    if predictions is not None:
+        ctx.out.print(predictions)
         ctx.out.print()
 
 

@@ -22,11 +22,11 @@ from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import STANDING, current_owner, lab_id
 from orchestrator.containers.nonce import new_nonce
 from orchestrator.errors import BadInput, EnvironmentMissing
+from orchestrator.foresee import plan_here
 from orchestrator.hosts.facts import kernel_version
 from orchestrator.load.master import Master
 from orchestrator.model import Lab, Plan, Run
 from orchestrator.observe.exporter_client import Exporter
-from orchestrator.planning.plan import make_plan
 from orchestrator.planning.refusal import refuse_impossible
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
@@ -74,6 +74,8 @@ def run_suite(
     that was made for it.
     """
     lab = _overridden(lab, suite, trials, seed)
+    if not attempt:  # by what is known already: a lab that cannot work need not be built first
+        refuse_impossible(plan_here(lab, suite))
     with only_one(state_folder(lab.root), f"run {suite}"):
         began_s = time.monotonic()
         run_id = new_id(suite)
@@ -115,7 +117,7 @@ def new_id(suite: str) -> str:
 def plan_suite(lab: Lab, suite: str, ground: Ground) -> Plan:
     """Return the suite's plan under the limits that were read back."""
     kernel = kernel_version(str(ground.facts.get("kernel")))
-    return make_plan(lab, suite, nofile_granted=ground.nofile, kernel=kernel)
+    return plan_here(lab, suite, nofile_granted=ground.nofile, kernel=kernel)
 
 
 def carry_out(

@@ -48,7 +48,7 @@ def read_limits(state: Path, proc: Path = Path("/proc")) -> HostLimits:
     pids = kept.get("pids_max")
     return HostLimits(
         **values,
-        cpus=len(os.sched_getaffinity(0)),
+        cpus=frozenset(os.sched_getaffinity(0)),
         memory_bytes=memory.get("MemTotal"),
         available_bytes=memory.get("MemAvailable"),
         files_open=_word(proc / "sys/fs/file-nr", 0),

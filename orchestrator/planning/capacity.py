@@ -24,7 +24,7 @@ class Limit:
     """How many descriptors one process may have, and who says so."""
 
     nofile: int
-    source: str  # "the engine grants", "profile default allows"
+    source: str  # "the engine grants", "profile default allows", "fs.nr_open allows"
 
     @property
     def connections(self) -> int:
@@ -40,11 +40,14 @@ class Processes:
     why: str
 
 
-def find_limit(profile: Profile, nofile_granted: int | None) -> Limit:
-    """Return the lower of what the profile wants and the engine grants (None: not known yet)."""
-    if nofile_granted is not None and nofile_granted < profile.nofile:
-        return Limit(nofile_granted, "the engine grants")
-    return Limit(profile.nofile, f"profile {profile.name} allows")
+def find_limit(profile: Profile, nofile_granted: int | None, nr_open: int | None = None) -> Limit:
+    """Return the lowest of what the profile wants, the engine grants and fs.nr_open allows (None: not known)."""
+    limits = [Limit(profile.nofile, f"profile {profile.name} allows")]
+    if nofile_granted is not None:
+        limits.append(Limit(nofile_granted, "the engine grants"))
+    if nr_open is not None:
+        limits.append(Limit(nr_open, "fs.nr_open allows"))
+    return min(limits, key=lambda limit: limit.nofile)  # the first of equals: what a person wrote is what binds
 
 
 def count_servers(variant: Variant, scenario: Scenario, limit: Limit) -> Processes | str:
@@ -76,6 +79,17 @@ def count_workers(scenario: Scenario, limit: Limit, users: Users) -> Processes |
         return Processes(1, _fits(wanted, limit))
     bound = _cap(limit) if most == limit.connections else f"one drives at most {most:,} of Locust's own users"
     return Processes(count, f"{count} workers: {wanted:,} connections, {bound}")
+
+
+def most_spread(limit: Limit, processes: int) -> int:
+    """Return how many connections this many processes surely hold between them, however SO_REUSEPORT spreads them."""
+    most = max(limit.connections, 0) * processes
+    if processes == 1 or most == 0:
+        return most
+    # The mean x of one process for which x + SPREAD * sqrt(x * (1 - 1/processes)) is what fits into it.
+    spread = SPREAD * math.sqrt(1 - 1 / processes)
+    root = (math.sqrt(spread * spread + 4 * limit.connections) - spread) / 2
+    return math.floor(root * root * processes)
 
 
 def _fullest_share(connections: int, processes: int) -> int:

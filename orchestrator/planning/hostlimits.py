@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 class HostLimits:
     """Limits of the whole machine, and of what runs in the lab's containers."""
 
-    cpus: int | None = None  # that containers may use
+    cpus: frozenset[int] | None = None  # that this process, and so presumably containers, may use
     memory_bytes: int | None = None  # all there is
     available_bytes: int | None = None  # what could be used when it was read
     nr_open: int | None = None  # the most descriptors that one process may have

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from orchestrator.errors import BadInput
 from orchestrator.model import Lab, LeftOut, Plan, Scenario, Suite, TrialSpec, Users, Variant
-from orchestrator.planning.ablation import conditions
+from orchestrator.planning.ablation import conditions, profile_of
+from orchestrator.planning.ask import Ask
+from orchestrator.planning.bounds import find_bounds, predict
 from orchestrator.planning.capacity import Limit, Processes, count_servers, count_workers, find_limit
+from orchestrator.planning.costs import Calibration, costs_of
+from orchestrator.planning.cpus import split_cpus
+from orchestrator.planning.hostlimits import HostLimits
 from orchestrator.units import shown
 
 Pairing = tuple[str, str]  # scenario, variant
 
 
-def make_plan(lab: Lab, suite_name: str, *, nofile_granted: int | None, kernel: tuple[int, int] | None = None) -> Plan:
+def make_plan(
+    lab: Lab,
+    suite_name: str,
+    *,
+    nofile_granted: int | None,
+    kernel: tuple[int, int] | None = None,
+    host: HostLimits | None = None,
+    calibration: Calibration | None = None,
+) -> Plan:
     """Return the trials of a suite, in order, and the pairings it leaves out, in the suite's order.
 
     nofile_granted: descriptors the engine gives one process; None: not known, the profile's wish is believed.
     kernel: (major, minor) of the machine that will run it; None: not known, every variant is believed to run.
+    host: what that machine allows; None: not known, and then the trials have no bounds and no predictions.
+    calibration: what connections were seen to cost; None, or another machine's: the reference's constants count.
 
     Each block holds every servable pairing once, in an ablation once for each condition: the scenarios in a shuffled
     order, within each its variants, and within each variant its conditions, so that those to be compared run close
@@ -28,7 +44,9 @@ def make_plan(lab: Lab, suite_name: str, *, nofile_granted: int | None, kernel: 
     suite = lab.suites.get(suite_name)
     if suite is None:
         raise BadInput(f"{lab.path}: {shown(suite_name)} is not a suite; write one of: {', '.join(sorted(lab.suites))}")
-    limit = find_limit(lab.profiles[suite.profile], nofile_granted)
+    if nofile_granted is None and host is not None:
+        nofile_granted = host.nofile_granted
+    limit = find_limit(lab.profiles[suite.profile], nofile_granted, host.nr_open if host else None)
     counts: dict[Pairing, tuple[Processes, Processes]] = {}
     left_out: list[LeftOut] = []
     for scenario_name in suite.scenarios:
@@ -39,7 +57,10 @@ def make_plan(lab: Lab, suite_name: str, *, nofile_granted: int | None, kernel: 
                 left_out.append(LeftOut(variant_name, scenario_name, fate))
             else:
                 counts[scenario_name, variant_name] = fate
-    return Plan(suite_name, suite.seed, _specs(lab, suite, counts), tuple(left_out))
+    specs = _specs(lab, suite, counts)
+    if host is not None:
+        specs = tuple(_foreseen(lab, spec, nofile_granted, host, calibration) for spec in specs)
+    return Plan(suite_name, suite.seed, specs, tuple(left_out))
 
 
 def serves(variant: Variant, scenario: Scenario) -> str | None:
@@ -63,6 +84,34 @@ def decide_users(variant: Variant, scenario: Scenario) -> Users:
     The engine speaks HTTP only, so a raw target gets Locust's users whatever the scenario says.
     """
     return "locust" if variant.speaks != "http" or scenario.users == "locust" else "engine"
+
+
+def ask_of(
+    lab: Lab, spec: TrialSpec, nofile_granted: int | None, host: HostLimits, calibration: Calibration | None
+) -> Ask:
+    """Return what a trial's bounds are computed from. Raises BadInput when its profile names CPUs that are not here."""
+    profile, variant = profile_of(lab, spec), lab.variants[spec.variant]
+    cpus = split_cpus(host.cpus or frozenset({0}), profile.server_cpus, profile.load_cpus)
+    return Ask(
+        scenario=lab.scenarios[spec.scenario],
+        variant=variant,
+        profile=profile,
+        users=spec.users,
+        server_processes=spec.server_processes,
+        workers=spec.workers,
+        limit=find_limit(profile, nofile_granted, host.nr_open),
+        host=host,
+        costs=costs_of(variant, spec.users, calibration, host.fingerprint),
+        load_cpus=len(cpus.load),
+    )
+
+
+def _foreseen(
+    lab: Lab, spec: TrialSpec, nofile_granted: int | None, host: HostLimits, calibration: Calibration | None
+) -> TrialSpec:
+    ask = ask_of(lab, spec, nofile_granted, host, calibration)
+    bounds = find_bounds(ask)
+    return replace(spec, bounds=bounds, predicted=predict(ask, bounds))
 
 
 def _judge(

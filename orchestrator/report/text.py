@@ -1,4 +1,5 @@
-"""Draw what the commands print: pages, variants, plans, first light; side-by-side tables come from sidebyside.py.
+"""Draw what the commands print: pages, variants, first light; plans come from plantable.py, side-by-side tables
+from sidebyside.py.
 
 Everything returned is a rich renderable. Cells are Text, so that no name or reason is read as markup.
 """
@@ -11,11 +12,11 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.model import Lab, Plan, Run, Scenario, Variant
+from orchestrator.model import Run, Variant
 from orchestrator.report import figures
 from orchestrator.report.remaining import loaded_s
 from orchestrator.report.sidebyside import ScenarioTable, side_by_side
@@ -31,7 +32,7 @@ __all__ = [
     "loaded_s",
     "open_console",
     "pages_table",
-    "plan_table",
+    "plain_table",
     "side_by_side",
     "timing_line",
 ]
@@ -87,7 +88,7 @@ def open_console(file: TextIO, width: int | None = None) -> Console:
 
 def pages_table(rows: Sequence[PageRow]) -> Table:
     """Each page, its address, its state."""
-    table = _table("Pages", "page", "address", "state")
+    table = plain_table("Pages", "page", "address", "state")
     for row in rows:
         table.add_row(Text(row.page), Text(row.address), _state(row.state))
     return table
@@ -95,7 +96,7 @@ def pages_table(rows: Sequence[PageRow]) -> Table:
 
 def lab_table(pages: Sequence[PageRow], variants: Sequence[VariantRow]) -> Table:
     """The lab as it stands: each page and each variant, what it is for or how it serves, where, and its state."""
-    table = _table("The lab", "what", "about", "address", "state", wrap={"about"})
+    table = plain_table("The lab", "what", "about", "address", "state", wrap={"about"})
     for page in pages:
         name, _, about = page.page.partition(": ")
         table.add_row(Text(name), Text(about), Text(page.address), _state(page.state))
@@ -105,44 +106,13 @@ def lab_table(pages: Sequence[PageRow], variants: Sequence[VariantRow]) -> Table
     return table
 
 
-def plan_table(plan: Plan, lab: Lab) -> RenderableType:
-    """Each planned trial in order with what binds it, then what is left out and why.
-
-    The time named is the least: load alone, without setting up and taking down.
-    """
-    seconds = [loaded_s(lab.scenarios[spec.scenario]) for spec in plan.trials]
-    total = figures.long_duration(sum(seconds))
-    title = f"Plan of suite {plan.suite}: {len(plan.trials)} trials, seed {plan.seed}, {total} under load"
-    table = _table(
-        title, "#", "block", "variant", "scenario", "load", "under load", "servers", "workers", "why", wrap={"why"}
-    )
-    for spec, trial_s in zip(plan.trials, seconds, strict=True):
-        cells = (
-            str(spec.index + 1),
-            str(spec.block + 1),
-            spec.variant,
-            spec.scenario,
-            _load(lab.scenarios[spec.scenario]),
-            figures.long_duration(trial_s),
-            str(spec.server_processes),
-            str(spec.workers),
-            spec.why_processes,
-        )
-        table.add_row(*map(Text, cells))
-    if not plan.left_out:
-        return table
-    left_out = _table(f"Left out: {len(plan.left_out)}", "variant", "scenario", "reason", wrap={"reason"})
-    for out in plan.left_out:
-        left_out.add_row(*map(Text, (out.variant, out.scenario, out.reason)))
-    return Group(table, Text(), left_out)
-
-
 def first_light_table(rows: Sequence[LightRow]) -> Table:
     """Two seconds of load on each variant: requests/s drawn, p99, threads, memory; a blank has its reason beside it."""
     best = max((row.throughput_per_s for row in rows if row.throughput_per_s is not None), default=0.0)
     with_reason = any(row.reason for row in rows)
     headers = ["variant", "requests/s", "", "p99", "errors", "threads", "memory", *(["remark"] if with_reason else [])]
-    table = _table("First light", *headers, wrap={"remark"}, right={"requests/s", "p99", "errors", "threads", "memory"})
+    right = {"requests/s", "p99", "errors", "threads", "memory"}
+    table = plain_table("First light", *headers, wrap={"remark"}, right=right)
     for row in rows:
         rate = row.throughput_per_s
         cells = [
@@ -170,14 +140,8 @@ def timing_line(run: Run) -> str:
     )
 
 
-def _load(scenario: Scenario) -> str:
-    if scenario.kind == "closed":
-        return f"{scenario.connections:,} users on {scenario.path}"
-    return f"{scenario.connections:,} held {figures.three_digits(scenario.delay_s)} s"
-
-
-def _table(title: str, *headers: str, wrap: Collection[str] = (), right: Collection[str] = ()) -> Table:
-    """Names never wrap; the columns of `wrap` take what width is left."""
+def plain_table(title: str, *headers: str, wrap: Collection[str] = (), right: Collection[str] = ()) -> Table:
+    """An empty table without lines. Names never wrap; the columns of `wrap` take what width is left."""
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for header in headers:
         table.add_column(header, no_wrap=header not in wrap, justify="right" if header in right else "left")

@@ -22,6 +22,7 @@ from orchestrator.model import (
     TrialSpec,
     Variant,
 )
+from orchestrator.report.plantable import plan_table
 from orchestrator.report.text import (
     LightRow,
     PageRow,
@@ -30,7 +31,6 @@ from orchestrator.report.text import (
     lab_table,
     open_console,
     pages_table,
-    plan_table,
     side_by_side,
     timing_line,
 )
@@ -251,8 +251,8 @@ def test_plan_shows_order_load_and_what_is_left_out() -> None:
     drawn = lines(plan_table(plan, lab))
 
     assert "Plan of suite quick: 2 trials, seed 7, 13 s under load" == drawn[0]
-    assert "1 1 c-epoll plain 50 users on /plain 8 s 1 1 one suffices" == squeezed(drawn[2])
-    assert "2 1 c-threads hold-2k 2,000 held 5.00 s 5 s 3 2 nofile 1024" == squeezed(drawn[3])
+    assert "1 1 c-epoll plain 50 users on /plain 8 s locust 1 1 one suffices" == squeezed(drawn[2])
+    assert "2 1 c-threads hold-2k 2,000 held 5.00 s 5 s locust 3 2 nofile 1024" == squeezed(drawn[3])
     assert "Left out: 1" in drawn
     assert "seed-c   plain     speaks raw, not http" == drawn[-1]
 

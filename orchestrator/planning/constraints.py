@@ -1,0 +1,180 @@
+"""Turn a trial into the kernel objects it runs out of: descriptors, ports, queue, threads, entries of tables.
+
+One function for each constraint, each giving a Bound with its numbers in words. Source: kernel-limits of the reference.
+"""
+
+from __future__ import annotations
+
+from orchestrator.model import Bound
+from orchestrator.planning.ask import Ask
+from orchestrator.planning.capacity import RESERVE, most_spread
+
+# Above this many connections for each pair of addresses, 85 % of the time goes into finding a free port
+# (__inet_check_established), and opening slows to 5,000/s.
+QUICK_PORTS = 14_000
+
+SYSTEM_THREADS = 1_000  # of a machine at rest, and of the lab's own services
+OTHER_MAPS = 200  # map areas of a process beside its threads' stacks: libraries, heap, arenas
+TRACKED_AFTER_CLOSE_S = 120.0  # nf_conntrack_tcp_timeout_time_wait
+
+
+def server_descriptors(ask: Ask) -> Bound:
+    """One descriptor for each connection in the process that accepted it."""
+    most = most_spread(ask.limit, ask.server_processes)
+    several = f", SO_REUSEPORT spread over {ask.server_processes}" if ask.server_processes > 1 else ""
+    return _descriptors(ask, "server descriptors", most, several)
+
+
+def worker_descriptors(ask: Ask) -> Bound:
+    """One descriptor for each connection in the worker that opened it."""
+    several = f", {ask.workers} workers" if ask.workers > 1 else ""
+    return _descriptors(ask, "worker descriptors", max(ask.limit.connections, 0) * ask.workers, several)
+
+
+def _descriptors(ask: Ask, name: str, most: int, several: str) -> Bound:
+    profile_binds = ask.limit.source.startswith("profile")
+    if profile_binds:
+        fix = f"a higher nofile in profile {ask.profile.name}"
+    elif ask.limit.source.startswith("fs."):
+        fix = tune(ask, "fs.nr_open")
+    else:
+        fix = "a higher hard limit of the engine (LimitNOFILE of its service, or --default-ulimit)"
+    return Bound(
+        name=name,
+        most=float(most),
+        formula=f"{ask.limit.source} {ask.limit.nofile:,}, {RESERVE} reserved, in each process{several}",
+        fix=fix,
+        whose="container" if profile_binds else "host",
+        wanted=ask.connections,
+    )
+
+
+def source_ports(ask: Ask) -> Bound:
+    """A port of a source address for each connection towards the server's one address and port."""
+    return Bound(
+        name="source ports",
+        most=float(ask.sources * ask.ports),
+        formula=f"{ask.sources} source addresses x {ask.ports:,} ports x 1 destination",
+        fix="more 'sources' in the scenario, or a wider net.ipv4.ip_local_port_range in the profile",
+        whose="container",
+        wanted=ask.connections,
+    )
+
+
+def port_search(ask: Ask) -> Bound:
+    """Where finding a free port becomes most of what connecting costs."""
+    quick = min(QUICK_PORTS, ask.ports)
+    return Bound(
+        name="quick port search",
+        most=float(ask.sources * quick),
+        formula=f"{ask.sources} source addresses x {quick:,}; above, opening slows to some 5,000/s",
+        fix="more 'sources' in the scenario, or more workers",
+        whose="lab",
+        calibrated=False,
+        wanted=ask.connections,
+        hard=False,
+    )
+
+
+def accept_queue(ask: Ask) -> Bound:
+    """What may be connecting at once without loss: the accept queues of all listeners."""
+    storm = ask.scenario.kind == "storm"
+    # The loads keep half of one queue busy between them, at least 16 connects each (load/told.py).
+    opening = ask.workers * max(ask.queue // ask.workers // 2, 16)
+    several = f" x {ask.server_processes} listeners" if ask.server_processes > 1 else ""
+    return Bound(
+        name="accept queue",
+        most=float((ask.queue + 1) * ask.server_processes),
+        formula=f"min(backlog, somaxconn) + 1 = {ask.queue + 1:,}{several}, if the server accepts nothing meanwhile",
+        fix="a higher net.core.somaxconn in the profile",
+        whose="container",
+        wanted=ask.connections if storm else float(opening),
+        unit="connects at once",
+        hard=False,
+    )
+
+
+def threads(ask: Ask) -> Bound | None:
+    """A thread for each connection, of a variant that makes one."""
+    if ask.variant.threads != "per-connection":
+        return None
+    host = ask.host
+    limits = [
+        ("kernel.threads-max", host.threads_max and host.threads_max - SYSTEM_THREADS, "host"),
+        ("kernel.pid_max", host.pid_max and host.pid_max - SYSTEM_THREADS, "host"),
+        ("pids.max", host.pids_max and host.pids_max * ask.server_processes, "container"),
+        (
+            "vm.max_map_count",
+            host.max_map_count and (host.max_map_count - OTHER_MAPS) // 2 * ask.server_processes,
+            "host",
+        ),
+    ]
+    known = [(most, name, whose) for name, most, whose in limits if most is not None]
+    if not known:
+        return Bound("threads", None, "not known: no limit could be read", "", "host", wanted=ask.connections)
+    most, name, whose = min(known)
+    others = ", ".join(f"{other} {value:,}" for value, other, _ in sorted(known)[1:])
+    return Bound(
+        name="threads",
+        most=float(max(most, 0)),
+        formula=f"one each; {name} allows {most:,} beside the system's (then {others})",
+        fix=tune(ask, name)
+        if whose == "host"
+        else "a higher pids limit of the engine (--default-pids-limit)",
+        whose="container" if whose == "container" else "host",
+        wanted=ask.connections,
+    )
+
+
+def tracked(ask: Ask) -> Bound:
+    """Entries of connection tracking, which the NAT rules of Docker's resolver switch on in the pod's namespace.
+
+    The load crosses no other namespace. Closed connections stay in the table for two minutes.
+    """
+    wanted, scenario = ask.connections, ask.scenario
+    if scenario.kind == "storm":
+        lasting_s = min(scenario.warmup_s + scenario.measure_s, TRACKED_AFTER_CLOSE_S)
+        wanted *= 1 + lasting_s // scenario.every_s
+    if ask.host.conntrack_max is None:
+        text = "this kernel tracks no connections; the load stays in the pod's namespace"
+        return Bound("conntrack", None, text, "", "host", wanted=wanted)
+    return Bound(
+        name="conntrack",
+        most=float(ask.host.conntrack_max),
+        formula="nf_conntrack_max; load stays in the pod's namespace, where Docker's resolver turns tracking on",
+        fix=tune(ask, "net.netfilter.nf_conntrack_max"),
+        whose="host",
+        wanted=wanted,
+    )
+
+
+def epoll_watches(ask: Ask) -> Bound:
+    """A watch for each end; servers and workers run as one user, nobody."""
+    ends = 1 if ask.variant.threads == "per-connection" else 2
+    return _whole_machine(ask, "epoll watches", "fs.epoll.max_user_watches", ask.host.epoll_watches, ends, 0)
+
+
+def open_files(ask: Ask) -> Bound:
+    """An open file for each end, of all that the machine may have."""
+    return _whole_machine(ask, "open files", "fs.file-max", ask.host.file_max, 2, ask.host.files_open or 0)
+
+
+def _whole_machine(ask: Ask, name: str, setting: str, most: int | None, ends: int, in_use: int) -> Bound:
+    if most is None:
+        return Bound(name, None, f"not known: {setting} could not be read", "", "host", wanted=ask.connections)
+    less = f" - {in_use:,} in use" if in_use else ""
+    return Bound(
+        name=name,
+        most=float(max(most - in_use, 0) // ends),
+        formula=f"({setting} {most:,}{less}) / {ends} for each connection",
+        fix=tune(ask, setting),
+        whose="host",
+        wanted=ask.connections,
+    )
+
+
+def tune(ask: Ask, setting: str) -> str:
+    """Return how a setting of the machine is raised: by a profile that asks for it already, or could."""
+    if setting in ask.profile.host:
+        return f"lab tune {ask.profile.name}"
+    return f"lab tune, with a higher {setting} under 'host:' of a profile"

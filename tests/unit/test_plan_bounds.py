@@ -1,0 +1,243 @@
+"""What limits a trial, by hand: each constraint's number, what binds first, and whose fix it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.model import Bound, Profile, Ramp, Scenario, Variant
+from orchestrator.planning.ask import Ask
+from orchestrator.planning.bounds import binding, find_bounds, most_connections, predict
+from orchestrator.planning.capacity import SPREAD, Limit
+from orchestrator.planning.costs import Costs, EndCost, GeneratorCost
+from orchestrator.planning.hostlimits import HostLimits
+
+GIB = 1 << 30
+HOST = HostLimits(
+    cpus=frozenset({0, 1}),
+    memory_bytes=24 * GIB,
+    available_bytes=20 * GIB,
+    nr_open=1 << 20,
+    file_max=2_466_183,
+    files_open=1_183,
+    threads_max=192_731,
+    pid_max=32_768,
+    max_map_count=65_530,
+    epoll_watches=5_491_532,
+    tcp_memory_pages=575_802,
+    conntrack_max=262_144,
+)
+COSTS = Costs(EndCost(1_000.0, 4_000.0, True), GeneratorCost(600.0, 4_000.0, 50e6, 20_000.0, 100_000.0, True))
+PROFILE = Profile("c100k", "", {"net.core.somaxconn": "4096"}, 1 << 20, True, "auto", "auto")
+VARIANT = Variant(
+    "c-epoll", "", "c", "one epoll loop", "c", Path("/s"), "http", 8080, False, "reuseport", (2, 6), ()
+)
+HOLD = Scenario("hold", "", "hold", "/delay", 100_000, 60.0, 0.0, 0.0, 30.0)
+
+
+def ask(scenario: Scenario = HOLD, **changes: Any) -> Ask:
+    """Return 100,000 held in six processes of 20,000 descriptors on each side, but for the changes."""
+    whole = Ask(scenario, VARIANT, PROFILE, "engine", 6, 6, Limit(20_000, "the engine grants"), HOST, COSTS, 1)
+    return replace(whole, **changes)
+
+
+def bound(name: str, asked: Ask) -> Bound:
+    """Return one constraint by its name."""
+    (found,) = (b for b in find_bounds(asked) if b.name == name)
+    return found
+
+
+def test_server_descriptors_leave_room_for_an_uneven_spread() -> None:
+    """Six of 19,936: the fullest process by five standard deviations must fit, so less than 119,616."""
+    found = bound("server descriptors", ask())
+    mean = (found.most or 0) / 6
+
+    assert mean + SPREAD * (mean * 5 / 6) ** 0.5 <= 19_936 < (mean + 1) + SPREAD * ((mean + 1) * 5 / 6) ** 0.5
+    assert ("host", 100_000.0, True) == (found.whose, found.wanted, found.hard)
+    assert 19_936.0 == bound("server descriptors", ask(server_processes=1)).most
+
+
+def test_worker_descriptors_are_shared_out_evenly() -> None:
+    """Six times 19,936."""
+    assert 119_616.0 == bound("worker descriptors", ask()).most
+
+
+def test_descriptors_blame_the_profile_where_it_wants_less() -> None:
+    """The fix is a line in lab.yaml then, and the container's."""
+    found = bound("worker descriptors", ask(limit=Limit(20_000, "profile c100k allows")))
+
+    assert ("container", "a higher nofile in profile c100k") == (found.whose, found.fix)
+
+
+@pytest.mark.parametrize(
+    ("sources", "ports", "most"),
+    [(0, "", 96 * 28_232), (1, "", 28_232), (1, "1024 65535", 64_512), (4, "1024 65535", 4 * 64_512)],
+)
+def test_source_ports_are_addresses_times_the_range(sources: int, ports: str, most: int) -> None:
+    """Sixteen addresses for each of six workers unless the scenario says; 28,232 ports unless the profile does."""
+    sysctls = {**PROFILE.sysctls, **({"net.ipv4.ip_local_port_range": ports} if ports else {})}
+    asked = ask(replace(HOLD, sources=sources), profile=replace(PROFILE, sysctls=sysctls))
+
+    assert float(most) == bound("source ports", asked).most
+
+
+def test_a_crowded_pair_of_addresses_is_slow_and_not_impossible() -> None:
+    """40,000 from one address fit into 64,512 ports, at 14,000 for a quick search."""
+    wide = replace(PROFILE, sysctls={"net.ipv4.ip_local_port_range": "1024 65535"})
+    found = bound("quick port search", ask(replace(HOLD, connections=40_000, sources=1), profile=wide))
+
+    assert (14_000.0, True, False) == (found.most, found.exceeded, found.hard)
+
+
+def test_memory_is_shared_by_kernel_and_processes() -> None:
+    """(20 GiB - 6 x 50 MB - 6 x 5 MB) over 8,256 bytes of kernel, 2,000 of processes, and both."""
+    left = 20 * GIB - 330e6
+
+    assert left // 8_256 == bound("kernel memory", ask()).most
+    assert left // 2_000 == bound("user memory", ask()).most
+    assert left // 10_256 == bound("memory", ask()).most
+    assert bound("memory", ask()).calibrated
+
+
+def test_memory_of_answers_on_their_way_counts_where_they_flow() -> None:
+    """An active connection has one small segment unread; without tracking, its entry is free."""
+    closed = replace(HOLD, kind="closed", measure_s=10.0)
+
+    assert "10,856 bytes" in bound("kernel memory", ask(closed)).formula
+    assert "8,000 bytes" in bound("kernel memory", ask(host=replace(HOST, conntrack_max=None))).formula
+
+
+def test_a_cost_that_was_not_measured_here_says_so() -> None:
+    """One end's constant is enough."""
+    costs = replace(COSTS, server=replace(COSTS.server, calibrated=False))
+
+    assert not bound("memory", ask(costs=costs)).calibrated
+
+
+@pytest.mark.parametrize(
+    ("changes", "servers", "most", "word", "whose"),
+    [
+        ({}, 1, 31_768, "kernel.pid_max", "host"),
+        ({"pid_max": 4 << 20}, 1, 32_665, "vm.max_map_count", "host"),
+        ({"pid_max": 4 << 20}, 6, 191_731, "kernel.threads-max", "host"),
+        ({"pid_max": 4 << 20, "pids_max": 4_096}, 6, 24_576, "pids.max", "container"),
+    ],
+)
+def test_a_thread_per_connection_ends_at_the_least_of_four(
+    changes: dict[str, Any], servers: int, most: int, word: str, whose: str
+) -> None:
+    """Threads and pids of the machine, map areas of each process, pids of each container."""
+    variant = replace(VARIANT, threads="per-connection")
+    found = bound("threads", ask(variant=variant, server_processes=servers, host=replace(HOST, **changes)))
+
+    assert (float(most), whose) == (found.most, found.whose)
+    assert f"{word} allows {most:,}" in found.formula
+    assert "threads" not in {b.name for b in find_bounds(ask())}
+
+
+def test_tables_of_the_machine_count_both_ends() -> None:
+    """Watches and files twice, tracking once; a thread per connection watches nothing."""
+    threads = ask(variant=replace(VARIANT, threads="per-connection"))
+
+    assert (2_745_766.0, 5_491_532.0) == (bound("epoll watches", ask()).most, bound("epoll watches", threads).most)
+    assert 1_232_500.0 == bound("open files", ask()).most
+    assert (262_144.0, "host") == (bound("conntrack", ask()).most, bound("conntrack", ask()).whose)
+
+
+def test_a_storms_closed_connections_stay_tracked() -> None:
+    """Bursts of 4,000 each 2 s for 10 s: the first and five more are in the table together."""
+    storm = replace(HOLD, kind="storm", connections=4_000, every_s=2.0, measure_s=10.0, delay_s=0.0)
+
+    assert 24_000.0 == bound("conntrack", ask(storm)).wanted
+
+
+def test_a_profile_that_has_the_setting_is_what_tunes_it() -> None:
+    """The fix is then one command."""
+    profile = replace(PROFILE, host={"fs.file-max": "1"})
+
+    assert "lab tune c100k" == bound("open files", ask(profile=profile)).fix
+    assert "lab tune, with a higher fs.file-max under 'host:' of a profile" == bound("open files", ask()).fix
+
+
+def test_a_burst_beyond_the_accept_queue_loses_some() -> None:
+    """4,097 fit into one listener's queue, 24,582 into six; a storm of 5,000 on one is soft but exceeded."""
+    storm = replace(HOLD, kind="storm", connections=5_000, every_s=2.0, measure_s=10.0)
+    one, six = (bound("accept queue", ask(storm, server_processes=n)) for n in (1, 6))
+
+    assert (4_097.0, True, False) == (one.most, one.exceeded, one.hard)
+    assert (24_582.0, False) == (six.most, six.exceeded)
+
+
+def test_other_loads_keep_half_of_the_queue_busy() -> None:
+    """Six workers have 341 connects under way each, whatever they open in all."""
+    found = bound("accept queue", ask(server_processes=1))
+
+    assert (2_046.0, "connects at once", False) == (found.wanted, found.unit, found.exceeded)
+
+
+@pytest.mark.parametrize(
+    ("changes", "most", "wanted", "unit"),
+    [
+        ({}, 20_000 * 60, 100_000, "connections"),
+        ({"answer": "release", "delay_s": 0.0}, 20_000 * 30, 100_000, "connections"),
+        ({"kind": "closed", "delay_s": 10.0, "measure_s": 5.0}, 100_000 * 10, 100_000, "connections"),
+        ({"kind": "open", "delay_s": 0.0, "rate_per_s": 2e5}, 100_000, 200_000, "arrivals/s"),
+        ({"kind": "storm", "every_s": 2.0, "measure_s": 4.0}, 20_000, 50_000, "connects/s"),
+        ({"kind": "ramp", "ramp": Ramp("rate", 1.0, 3e5, 2.0, 3.0, 1.0, 0.01, 0.1)}, 100_000, 300_000, "arrivals/s"),
+    ],
+)
+def test_the_generators_cores_bring_about_so_much(
+    changes: dict[str, Any], most: float, wanted: float, unit: str
+) -> None:
+    """Little's law with what one core opens or answers in a second; never a refusal."""
+    found = bound("generator CPU", ask(replace(HOLD, **changes)))
+
+    assert (float(most), float(wanted), unit, False) == (found.most, found.wanted, found.unit, found.hard)
+
+
+def test_more_cores_help_as_far_as_there_are_workers() -> None:
+    """Eight cores, two workers: twice; a closed loop without delay has no such limit."""
+    plain = replace(HOLD, kind="closed", delay_s=0.0, measure_s=5.0)
+
+    assert 2 * 20_000 * 60.0 == bound("generator CPU", ask(load_cpus=8, workers=2)).most
+    assert bound("generator CPU", ask(plain)).most is None
+
+
+def test_the_least_room_comes_first_and_unknown_limits_last() -> None:
+    """Hard before soft; what could not be read is there, without a number."""
+    found = find_bounds(ask(host=replace(HOST, epoll_watches=None)))
+    hard = [b for b in found if b.hard]
+
+    assert ("server descriptors", "worker descriptors") == (found[0].name, found[1].name)
+    assert ("epoll watches", None) == (hard[-1].name, hard[-1].most)
+    assert list(found) == hard + [b for b in found if not b.hard]
+    assert found[0] == binding(found)
+    assert found[0].most == most_connections(found)
+
+
+def test_a_hold_predicts_what_it_will_show() -> None:
+    """All held, the server's memory for each, the workers' at rest and for each."""
+    asked = ask()
+
+    assert {
+        "connections_held": 100_000.0,
+        "memory_bytes_per_connection": 5_000.0,
+        "generator_memory_bytes": 6 * 50e6 + 100_000 * 600.0,
+    } == predict(asked, find_bounds(asked))
+
+
+def test_a_hold_beyond_its_ports_predicts_the_ports() -> None:
+    """What an ablation is meant to show."""
+    asked = ask(replace(HOLD, connections=40_000, sources=1))
+
+    assert 28_232.0 == predict(asked, find_bounds(asked))["connections_held"]
+
+
+def test_other_kinds_predict_nothing_that_no_formula_stands_behind() -> None:
+    """A closed loop's rate is what the lab is there to measure."""
+    closed = ask(replace(HOLD, kind="closed", measure_s=10.0))
+
+    assert {} == predict(closed, find_bounds(closed))
