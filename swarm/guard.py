@@ -82,7 +82,7 @@ class Guard:
         if self._checking.get(id(getcurrent())) == (host, port):
             return
         known = ", ".join(f"{variant} {host}:{port}" for (host, port), variant in self._allowed.items())
-        raise TargetRefused(f"{kinds.REFUSED}: {host}:{port} is no checked target of this lab ({known or 'none yet'})")
+        raise TargetRefused(f"{kinds.REFUSED}: {host}:{port} is no checked target of this lab: {known or 'none yet'}")
 
     def _examine(self, target: Target) -> str:
         """Return why `target` must not be loaded, or an empty string."""
