@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.swarm.processes import HOST, Lab, row_of, wait_for
+from tests.engine.processes.lab import HOST, Lab, row_of, wait_for
 
 CLOSED = {
     "py": {"kind": "closed", "users": "locust"},
@@ -59,10 +59,10 @@ def serve(answer: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
     ids=["none", "another", "redirect", "503"],
 )
 @pytest.mark.parametrize("scenario", ["py", "engine"])
-def test_a_server_without_the_nonce_gets_no_load(make_lab: Any, scenario: str, healthz: Any, why: str) -> None:
+def test_a_server_without_the_nonce_gets_no_load(make_swarm: Any, scenario: str, healthz: Any, why: str) -> None:
     """One look at /healthz, one error that says why, and not a single request."""
     with serve({"/healthz": healthz}) as (port, asked):
-        lab: Lab = make_lab(None, CLOSED, port=port)
+        lab: Lab = make_swarm(None, CLOSED, port=port)
         lab.start_swarm(1)
         lab.open_window("w", 0.0, 600.0)
         lab.start(scenario, 3, 2)
@@ -78,9 +78,9 @@ def test_a_server_without_the_nonce_gets_no_load(make_lab: Any, scenario: str, h
     assert [kind] == [entry["error"] for entry in lab.get("/stats/requests")["errors"]]
 
 
-def test_a_port_where_nobody_listens_gets_no_load(make_lab: Any) -> None:
+def test_a_port_where_nobody_listens_gets_no_load(make_swarm: Any) -> None:
     """It is refused before anything connects, nonce or not."""
-    lab: Lab = make_lab(None, CLOSED, nonce=None)
+    lab: Lab = make_swarm(None, CLOSED, nonce=None)
     lab.start_swarm(1)
     lab.start("engine", 1, 4)
     wait_for("the refusal is counted", lambda: lab.connections()["failed"])
@@ -89,9 +89,9 @@ def test_a_port_where_nobody_listens_gets_no_load(make_lab: Any) -> None:
     assert "nothing listens there" in entry["error"]
 
 
-def test_an_address_outside_loopback_gets_no_load(make_lab: Any) -> None:
+def test_an_address_outside_loopback_gets_no_load(make_swarm: Any) -> None:
     """Whatever LAB_SWARM says; 192.0.2.0/24 is nobody's (RFC 5737)."""
-    lab: Lab = make_lab(None, CLOSED, host="192.0.2.1", port=80, nonce=None)
+    lab: Lab = make_swarm(None, CLOSED, host="192.0.2.1", port=80, nonce=None)
     lab.start_swarm(1)
     lab.start("py", 1)
     (entry,) = wait_for("the page shows it", lambda: lab.get("/stats/requests")["errors"])
@@ -99,9 +99,9 @@ def test_an_address_outside_loopback_gets_no_load(make_lab: Any) -> None:
     assert "target refused: v at 192.0.2.1:80: expected an address in 127.0.0.0/8" in entry["error"]
 
 
-def test_the_form_refuses_what_it_cannot_do(make_lab: Any, c_epoll: Path) -> None:
+def test_the_form_refuses_what_it_cannot_do(make_swarm: Any, c_epoll: Path) -> None:
     """A foreign host, a name nobody knows, a number that is none: one line each, and nothing starts."""
-    lab: Lab = make_lab(c_epoll, CLOSED | {"slow": {"kind": "open", "users": "locust", "rate_per_s": 5}})
+    lab: Lab = make_swarm(c_epoll, CLOSED | {"slow": {"kind": "open", "users": "locust", "rate_per_s": 5}})
     lab.start_swarm(1)
     refused = {
         "host": lab.start("py", 1, host="http://example.com"),
@@ -171,10 +171,10 @@ class Crowd(EngineUser):
 '''
 
 
-def test_a_persons_locustfile_loads_the_target_and_nothing_else(make_lab: Any, c_epoll: Path, tmp_path: Path) -> None:
+def test_a_persons_locustfile_loads_the_target_and_nothing_else(make_swarm: Any, c_epoll: Path, tmp_path: Path) -> None:
     """HttpUser, FastHttpUser, EngineUser and bare sockets: what goes to the target is answered, the rest is refused."""
     with serve({}) as (foreign, asked):
-        lab: Lab = make_lab(c_epoll, {"own": {"kind": "closed", "users": "locust"}}, once=True)
+        lab: Lab = make_swarm(c_epoll, {"own": {"kind": "closed", "users": "locust"}}, once=True)
         own = tmp_path / "mine" / "locustfile.py"
         own.parent.mkdir()
         own.write_text(OWN.format(foreign=foreign, port=lab.port))
@@ -189,12 +189,12 @@ def test_a_persons_locustfile_loads_the_target_and_nothing_else(make_lab: Any, c
             )
 
         stats = wait_for("each kind has asked", counted)
-        established = lab.connections()["established"]
+        # two users of four classes each, two of them Crowds of seven connections
+        wait_for("both crowds are connected", lambda: lab.connections()["established"] == 14)
         lab.stop(1)
         rows = {row["name"]: row for row in lab.wait_window("w")["rows"]}
 
     assert [] == asked
-    assert 14 == established  # two users of four classes each, two of them Crowds of seven connections
     assert (0, 0, 0) == (
         stats["mine"]["num_failures"],
         stats["fast"]["num_failures"],
@@ -221,14 +221,14 @@ class Away(HttpUser):
 """
 
 
-def test_a_redirect_to_a_foreign_host_is_refused(make_lab: Any, tmp_path: Path) -> None:
+def test_a_redirect_to_a_foreign_host_is_refused(make_swarm: Any, tmp_path: Path) -> None:
     """A person's HttpUser follows redirects; where they lead is looked at like everything else."""
     with serve({}) as (foreign, asked):
         away = (302, {"Location": f"http://{HOST}:{foreign}/plain"}, b"")
         with serve({"/healthz": (200, {"Lab-Nonce": "5eed" * 8}, b"ok"), "/away": away}) as (port, _):
             own = tmp_path / "redirected.py"
             own.write_text(AWAY)
-            lab: Lab = make_lab(None, {"own": {"kind": "closed", "users": "locust"}}, port=port)
+            lab: Lab = make_swarm(None, {"own": {"kind": "closed", "users": "locust"}}, port=port)
             lab.start_swarm(1, LAB_LOCUSTFILE=str(own))
             lab.open_window("w", 0.0, 600.0)
             lab.start("own", 1)
@@ -258,11 +258,11 @@ def test_a_redirect_to_a_foreign_host_is_refused(make_lab: Any, tmp_path: Path) 
     ],
     ids=["import", "syntax", "no user", "engine user", "connects"],
 )
-def test_a_wrong_locustfile_ends_the_worker_with_one_line(make_lab: Any, tmp_path: Path, text: str, why: str) -> None:
+def test_a_wrong_locustfile_ends_the_worker_with_one_line(make_swarm: Any, tmp_path: Path, text: str, why: str) -> None:
     """Exit code 2, no traceback."""
     own = tmp_path / "locustfile.py"
     own.write_text(text)
-    lab: Lab = make_lab(None, {"own": {"kind": "closed", "users": "locust"}}, nonce=None)
+    lab: Lab = make_swarm(None, {"own": {"kind": "closed", "users": "locust"}}, nonce=None)
     lab.start_worker(0, 1, LAB_LOCUSTFILE=str(own))
 
     assert 2 == lab.processes["w0"].wait(timeout=30)
@@ -271,11 +271,11 @@ def test_a_wrong_locustfile_ends_the_worker_with_one_line(make_lab: Any, tmp_pat
     assert why in line
 
 
-def test_bad_settings_end_the_process_with_one_line(make_lab: Any) -> None:
+def test_bad_settings_end_the_process_with_one_line(make_swarm: Any) -> None:
     """LAB_SWARM and LAB_WORKER_SHARE."""
-    lab: Lab = make_lab(None, {"x": {"kind": "burst"}}, nonce=None)
+    lab: Lab = make_swarm(None, {"x": {"kind": "burst"}}, nonce=None)
     lab.start_worker(0, 1)
-    other: Lab = make_lab(None, CLOSED, nonce=None)
+    other: Lab = make_swarm(None, CLOSED, nonce=None)
     other.start_worker(1, 1, LAB_WORKER_SHARE="3/2")
 
     assert (2, 2) == (lab.processes["w0"].wait(timeout=30), other.processes["w1"].wait(timeout=30))

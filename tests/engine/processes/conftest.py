@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.swarm.processes import Lab, build_engine, build_server
+from tests.engine.processes.lab import Lab, build_engine, build_server
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def c_epoll(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_lab(tmp_path: Path) -> Iterator[Any]:
+def make_swarm(tmp_path: Path) -> Iterator[Any]:
     """Return a function that makes a Lab; all its processes are killed at the end."""
     made: list[Lab] = []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.swarm.processes import RAMP, Lab, quantile_us, row_of, wait_for
+from tests.engine.processes.lab import RAMP, Lab, quantile_us, row_of, wait_for
 
 SCENARIOS: dict[str, Any] = {
     f"{kind}-{users}": {

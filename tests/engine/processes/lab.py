@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from tests.swarm.compiler import ENGINE
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HOST = "127.0.0.1"
 PATIENCE_S = 30.0  # for what takes a second on an idle machine
 NONCE = "5eed" * 8
