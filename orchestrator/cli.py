@@ -31,7 +31,7 @@ from orchestrator.own import SUITE as OWN
 from orchestrator.own import laid_out, with_own, with_pairing
 from orchestrator.report.asjson import show_document
 from orchestrator.report.plandocument import plan_document
-from orchestrator.report.plantable import extrapolation_table, plan_table, prediction_table
+from orchestrator.report.plantable import extrapolation_table, plan_table
 from orchestrator.report.progress import Progress
 from orchestrator.report.sidebyside import side_by_side
 from orchestrator.report.text import (
@@ -264,10 +264,6 @@ def show(ctx: Context, run_id: str | None, as_json: bool, as_list: bool) -> None
 def _print_run(ctx: Context, run: Run) -> None:
     for table in side_by_side(run):
         ctx.out.print(table)
-        ctx.out.print()
-    predictions = prediction_table(run)
-    if predictions is not None:
-        ctx.out.print(predictions)
         ctx.out.print()
 
 

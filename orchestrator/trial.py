@@ -18,7 +18,6 @@ from orchestrator.load.master import Row, Window
 from orchestrator.model import Metrics, ReadBack, TrialResult, TrialSpec
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer import Load, offer
-from orchestrator.planning.predictions import prediction_notes
 from orchestrator.pod import Bench, pod_for
 from orchestrator.units import parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
@@ -107,13 +106,12 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         notes.append(f"{load.parties.sentence()}: {'; '.join(load.parties.unknown)}")
     if spec.server_processes > 1 or spec.workers > 1:
         notes.append(f"{spec.server_processes} server and {spec.workers} worker processes: {spec.why_processes}")
-    result = TrialResult(
+    return TrialResult(
         spec, void, metrics, missing, histogram, (), tuple(notes), "", 0.0, 0.0,
         steps=load.ramp.steps if load.ramp else (),
         bound_by=load.ramp.bound_by if load.ramp else "",
         counters=grown(load.idle, load.last),
     )  # fmt: skip
-    return replace(result, notes=result.notes + prediction_notes(result))
 
 
 def busiest(window: Window) -> float | None:

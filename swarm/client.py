@@ -52,6 +52,11 @@ def source_addresses(worker: str) -> Iterator[str]:
     return itertools.cycle([f"{net}.{last}" for last in range(1, SOURCES + 1)])
 
 
+def shared_sources(count: int) -> str:
+    """Return so many addresses, the same for every worker; "" for none."""
+    return " ".join(f"127.64.0.{last}" for last in range(1, count + 1))
+
+
 def unique_messages(worker: str) -> Iterator[bytes]:
     """Return 13-byte messages; no two workers with different names begin alike, up to chance (1 in 10,000)."""
     first = zlib.crc32(worker.encode()) % 10_000 * 10**8

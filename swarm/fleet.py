@@ -18,7 +18,7 @@ from gevent.lock import RLock
 
 from swarm import kinds
 from swarm.choice import path_of, share_of
-from swarm.client import SOURCES, source_addresses
+from swarm.client import SOURCES, shared_sources, source_addresses
 from swarm.engine.binding import Engine, Group
 from swarm.engine_row import EngineRow
 from swarm.http1 import render_get
@@ -194,7 +194,7 @@ class Fleet:
             connections=connections,
             patience_s=scenario.patience_s,
             opening=max(1, self._opening // max(1, self.worker_users)),
-            sources=self._sources,
+            sources=shared_sources(scenario.sources) or self._sources,
             seed=zlib.crc32(f"{self._me}/{part.number}/{now_ns}".encode()) + 1,
             sample=1 if kind in ("hold", "storm") else SAMPLE,
             # Loops that wait for a delay ask at the instants they first asked at: spread, or each round is a burst.

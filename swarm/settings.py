@@ -71,6 +71,7 @@ class Scenario:
     answer: str = "delay"  # hold: what ends it
     every_s: float = 0.0  # storm: from burst to burst
     ramp: Ramp | None = None
+    sources: int = 0  # engine users: source addresses that all workers share; 0: each worker has its own
 
     @property
     def patience_s(self) -> float:
@@ -159,6 +160,7 @@ def parse_scenario(where: str, name: str, entry: Any) -> Scenario:
             answer=entry.get("answer", "delay"),
             every_s=float(entry.get("every_s", 0.0)),
             ramp=_ramp(f"{where}.ramp", entry.get("ramp")),
+            sources=int(entry.get("sources", 0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, BadSettings):
@@ -172,6 +174,8 @@ def parse_scenario(where: str, name: str, entry: Any) -> Scenario:
         raise BadSettings(f"{where}: delay_s is 0-120 and timeout_s above 0, saw {entry!r}")
     if scenario.connections < 1:
         raise BadSettings(f"{where}.connections: expected 1 or more, saw {scenario.connections}")
+    if not 0 <= scenario.sources <= 254:
+        raise BadSettings(f"{where}.sources: expected 0 to 254, saw {scenario.sources}")
     if scenario.kind == "open" and not 0 < scenario.rate_per_s < 1e9:
         raise BadSettings(f"{where}.rate_per_s: an open scenario needs a rate above 0, saw {scenario.rate_per_s!r}")
     if scenario.kind == "storm" and not 0 < scenario.every_s <= 3600:

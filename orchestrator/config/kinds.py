@@ -49,6 +49,8 @@ def find_misfits(where: Where, scenario: ScenarioSection) -> Iterator[Complaint]
     if scenario.users == "locust" and kind in _BY_SCHEDULE:
         text = f"a Python user cannot keep the schedule of {_a(kind)} scenario; write 'users: engine', or remove it"
         yield (*where, "users"), text
+    if scenario.users == "locust" and scenario.sources is not None:
+        yield (*where, "sources"), "only the engine shares source addresses; remove it, or write 'users: engine'"
     if kind == "hold":
         yield from _hold(where, scenario)
     elif scenario.delay and scenario.path not in (None, "/delay"):

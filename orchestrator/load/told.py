@@ -79,4 +79,5 @@ def _scenario(scenario: Scenario, users: Users | None) -> dict[str, object]:
         "answer": scenario.answer,
         "every_s": scenario.every_s,
         "ramp": asdict(scenario.ramp) if scenario.ramp else None,
+        "sources": scenario.sources,
     }

@@ -34,7 +34,8 @@ class Ask:
     @property
     def sources(self) -> int:
         """Source addresses of the whole swarm."""
-        return self.scenario.sources or self.workers * SOURCES_EACH
+        shared = self.scenario.sources if self.users == "engine" else 0
+        return shared or self.workers * SOURCES_EACH
 
     @property
     def queue(self) -> int:

@@ -54,11 +54,15 @@ def source_ports(ask: Ask) -> Bound:
     return Bound(
         name="source ports",
         most=float(ask.sources * ask.ports),
-        formula=f"{ask.sources} source addresses x {ask.ports:,} ports x 1 destination",
+        formula=f"{_addresses(ask)} x {ask.ports:,} ports x 1 destination",
         fix="more 'sources' in the scenario, or a wider net.ipv4.ip_local_port_range in the profile",
         whose="container",
         wanted=ask.connections,
     )
+
+
+def _addresses(ask: Ask) -> str:
+    return "1 source address" if ask.sources == 1 else f"{ask.sources} source addresses"
 
 
 def port_search(ask: Ask) -> Bound:
@@ -67,7 +71,7 @@ def port_search(ask: Ask) -> Bound:
     return Bound(
         name="quick port search",
         most=float(ask.sources * quick),
-        formula=f"{ask.sources} source addresses x {quick:,}; above, opening slows to some 5,000/s",
+        formula=f"{_addresses(ask)} x {quick:,}; above, opening slows to some 5,000/s",
         fix="more 'sources' in the scenario, or more workers",
         whose="lab",
         calibrated=False,
@@ -131,13 +135,14 @@ def tracked(ask: Ask) -> Bound:
 
     The load crosses no other namespace. Closed connections stay in the table for two minutes.
     """
-    wanted, scenario = ask.connections, ask.scenario
+    wanted, unit, scenario = ask.connections, "connections", ask.scenario
     if scenario.kind == "storm":
+        unit = "open or closed connections"
         lasting_s = min(scenario.warmup_s + scenario.measure_s, TRACKED_AFTER_CLOSE_S)
         wanted *= 1 + lasting_s // scenario.every_s
     if ask.host.conntrack_max is None:
         text = "this kernel tracks no connections; the load stays in the pod's namespace"
-        return Bound("conntrack", None, text, "", "host", wanted=wanted)
+        return Bound("conntrack", None, text, "", "host", wanted=wanted, unit=unit)
     return Bound(
         name="conntrack",
         most=float(ask.host.conntrack_max),
@@ -145,6 +150,7 @@ def tracked(ask: Ask) -> Bound:
         fix=tune(ask, "net.netfilter.nf_conntrack_max"),
         whose="host",
         wanted=wanted,
+        unit=unit,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from orchestrator.model import Plan, TrialSpec
-from orchestrator.planning.bounds import binding, most_connections
+from orchestrator.planning.bounds import binding
 from orchestrator.planning.extrapolation import GOALS, Extrapolation
 from orchestrator.planning.refusal import find_impossible
 
@@ -36,7 +36,7 @@ def _trial(spec: TrialSpec) -> dict[str, object]:
     return {
         **asdict(spec),
         "bounds": [{**asdict(b), "exceeded": b.exceeded} for b in spec.bounds],
-        "limit": most_connections(spec.bounds),
+        "limit": bound.most if bound is not None else None,
         "binds": bound.name if bound is not None else None,
     }
 

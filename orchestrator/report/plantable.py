@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.model import Lab, Plan, Run, Scenario, TrialSpec
-from orchestrator.planning.bounds import binding, most_connections
+from orchestrator.model import Lab, Plan, Scenario, TrialSpec
+from orchestrator.planning.bounds import binding
 from orchestrator.planning.extrapolation import GOALS, UNTESTED, Extrapolation
-from orchestrator.planning.predictions import compare
 from orchestrator.report import figures
 from orchestrator.report.remaining import loaded_s
 from orchestrator.report.text import plain_table
@@ -79,7 +78,7 @@ def load_in_words(scenario: Scenario) -> str:
 
 
 def _limits(plan: Plan) -> RenderableType | None:
-    """One line for each pairing: the most connections, what binds, how to raise it, and where that is done."""
+    """One line for each pairing: the most it could ask for, what binds, how to raise it, and where that is done."""
     rows = [(spec, bound) for spec in _pairings(plan) if (bound := binding(spec.bounds)) is not None]
     if not rows:
         return None
@@ -87,11 +86,10 @@ def _limits(plan: Plan) -> RenderableType | None:
     wrap = {"because", "to raise it", "scenario"}
     table = plain_table("What limits it", *headers, wrap=wrap, right={"limit"})
     for spec, bound in rows:
-        most = most_connections(spec.bounds)
         cells = (
             spec.variant,
             spec.scenario + (f", {_without(spec)}" if spec.reverted else ""),
-            figures.UNKNOWN if most is None else f"{'' if bound.calibrated else '~'}{most:,.0f}",
+            f"{'' if bound.calibrated else '~'}{bound.most:,.0f}",
             bound.name + (": impossible" if bound.exceeded else ""),
             bound.formula,
             bound.fix,
@@ -143,30 +141,6 @@ def _labelled(row: Extrapolation) -> str:
     numbers = [("per host", row.per_host), ("together", row.total), *((f"{g // 1_000_000} M", g) for g in GOALS)]
     doubted = [name for name, connections in numbers if row.label(connections)]
     return f"{UNTESTED}: {', '.join(doubted)}" if doubted else ""
-
-
-def prediction_table(run: Run) -> RenderableType | None:
-    """What was predicted beside what was seen, for each valid trial; None where nothing was predicted."""
-    headers = ("variant", "scenario", "figure", "predicted", "seen", "off", "")
-    title = "Predicted and seen"
-    table = plain_table(title, *headers, wrap={"scenario"}, right={"predicted", "seen", "off"})
-    for result in run.trials:
-        if result.void is not None:
-            continue
-        spec = result.spec
-        for c in compare(result):
-            scenario = spec.scenario + (f", {_without(spec)}" if spec.reverted else "")
-            cells = (
-                spec.variant,
-                scenario,
-                c.words,
-                c.shown(c.predicted),
-                c.shown(c.seen),
-                f"{c.off_ratio:+.0%}",
-                "failed" if c.failed else "",
-            )
-            table.add_row(*[Text(cell, style="yellow" if c.failed else "") for cell in cells])
-    return table if table.row_count else None
 
 
 def _pairings(plan: Plan) -> list[TrialSpec]:

@@ -184,3 +184,8 @@ def test_raw_exchange_is_checked_byte_by_byte(reply: Callable[[bytes], bytes], k
             ask(port, how="echo")
 
     assert kind == str(caught.value)
+
+
+def test_shared_sources_are_the_same_for_every_worker() -> None:
+    """As many as asked for, none for 0: each worker has its own then."""
+    assert ("", "127.64.0.1", "127.64.0.1 127.64.0.2 127.64.0.3") == tuple(map(client.shared_sources, (0, 1, 3)))

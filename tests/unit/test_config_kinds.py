@@ -219,6 +219,10 @@ STORM = "kind: storm, connections: 5, every: 2s, measure: 6s"
             CLOSED + ", delay: 2s, path: /plain",
             ":4 scenarios.it.path: expected '/delay' beside a delay, saw '/plain'; remove it, or remove 'delay'",
         ),
+        (
+            CLOSED + ", users: locust, sources: 1",
+            ":4 scenarios.it.sources: only the engine shares source addresses; remove it, or write 'users: engine'",
+        ),
         (CLOSED + ", sources: 0", ":4 scenarios.it.sources: expected at least 1, saw 0; write 1 or more"),
     ],
 )

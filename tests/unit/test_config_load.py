@@ -81,7 +81,10 @@ def test_the_lab_file_of_this_repository_declares_what_the_issue_asks_for(tmp_pa
         smoke.trials,
         smoke.variants,
     )
-    assert ["quick", "first-light", "smoke", "c10k", "c100k", "c1m", "active"] == list(lab.suites)
+    higher = ["c10k", "c100k", "c1m", "active", "open", "ramp", "storm", "ablation"]
+    assert ["quick", "first-light", "smoke", *higher] == list(lab.suites)
+    assert ["default", "c10k", "c100k", "c1m"] == list(lab.profiles)
+    assert ("net.core.somaxconn=128", "nofile=1024") == lab.suites["ablation"].reverts[::4]
     ports = lab.observability
     assert (8089, 9090, 9109, 1.0) == (ports.web_port, ports.prometheus_port, ports.exporter_port, ports.interval_s)
     assert ("default", tuple(SIX)) == (lab.arena.profile, lab.arena.variants)

@@ -25,7 +25,9 @@ def make_variant(name: str, **changes: object) -> Variant:
 def test_a_scenario_is_told_with_all_that_its_kind_needs() -> None:
     """Every key of the contract, whether the kind uses it or not, through JSON text as the environment carries it."""
     ramp = Ramp("rate", 50.0, 5000.0, 1.5, 3.0, 1.0, 0.01, 0.1)
-    rising = Scenario("x", "", "ramp", "/plain", 100, 0.0, 0.0, 0.0, 10.0, "auto", 0.0, "poisson", ramp=ramp)
+    rising = Scenario(
+        "x", "", "ramp", "/plain", 100, 0.0, 0.0, 0.0, 10.0, "auto", 0.0, "poisson", ramp=ramp, sources=4
+    )
     told = swarm_settings([rising], {"c-epoll": (make_variant("c-epoll"), LOOPBACK)}, True, nonce="ab" * 16, opening=64)
 
     assert {
@@ -33,7 +35,7 @@ def test_a_scenario_is_told_with_all_that_its_kind_needs() -> None:
             "x": {
                 "kind": "ramp", "path": "/plain", "delay_s": 0.0, "timeout_s": 10.0, "users": "engine",
                 "connections": 100, "rate_per_s": 0.0, "arrivals": "poisson", "answer": "delay", "every_s": 0.0,
-                "ramp": {
+                "sources": 4, "ramp": {
                     "of": "rate", "first": 50.0, "last": 5000.0, "factor": 1.5, "step_s": 3.0, "settle_s": 1.0,
                     "most_errors_ratio": 0.01, "most_p99_s": 0.1,
                 },
