@@ -27,6 +27,7 @@ from orchestrator.report.text import PageRow, VariantRow
 from orchestrator.results.codec import encode
 from orchestrator.results.store import open_store
 from orchestrator.run import Scripted, judge
+from tests.unit.test_config_load import write_lab
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = Path(__file__).parent / "broken"
@@ -427,3 +428,32 @@ def test_the_engine_of_these_tests_notes_a_call(lab: Command, tmp_path: Path) ->
 def test_commands_are_clicks_own() -> None:
     """The group holds commands only, so that the tests above saw every verb."""
     assert [] == [name for name, command in cli.lab.commands.items() if isinstance(command, click.Group)]
+
+
+def test_a_plan_that_cannot_work_is_refused_before_the_engine_is_asked(lab: Command, tmp_path: Path) -> None:
+    """40,000 connections from one address, with 28,232 ports: exit code 2, constraint and fix, nothing written."""
+    write_lab(
+        tmp_path / "lab",
+        "c-epoll",
+        text="profiles: {default: {nofile: 65536}}\n"
+        "scenarios: {hold: {kind: hold, connections: 40000, delay: 60s, sources: 1}}\n"
+        "suites: {quick: {scenarios: [hold], variants: all, trials: 1}}\n",
+    )
+    file = str(tmp_path / "lab" / "lab.yaml")
+    done = lab("--file", file, "run", "quick")
+    planned = lab("--file", file, "plan", "quick")
+
+    assert (2, "", False) == (done.code, done.out, lab.engine_was_called)
+    assert "c-epoll on hold: 40,000 connections wanted, but source ports allow at most 28,232 (1 source" in done.err
+    assert "Fix (container): more 'sources' in the scenario" in done.err
+    assert not (tmp_path / "lab" / ".lab").exists()
+    assert (0, True) == (planned.code, "source ports: impossible" in words(planned.out))
+
+
+def test_a_plan_extrapolates_to_more_hosts(lab: Command) -> None:
+    """Numbers that nobody tested are labelled."""
+    done = lab("--file", str(ROOT / "lab.yaml"), "plan", "c100k", "--hosts", "10")
+
+    assert 0 == done.code
+    assert "10 hosts of this kind" in done.out
+    assert "extrapolated, untested" in words(done.out)
