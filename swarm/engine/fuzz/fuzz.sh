@@ -21,11 +21,11 @@ compile() {
 
 if ! command -v clang >/dev/null || ! compile 2>"$out/compile.log"; then
     # The fuzzer's library is a package of its own; its name holds clang's version.
-    echo "make fuzz: installing clang and its libFuzzer" >&2
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         echo "make fuzz: no clang with libFuzzer. Run: sudo apt-get install -y clang && sudo apt-get install -y \"libclang-rt-\$(clang -dumpversion | cut -d. -f1)-dev\"" >&2
         exit 3
     fi
+    echo "make fuzz: installing clang and its libFuzzer" >&2
     export DEBIAN_FRONTEND=noninteractive
     { apt-get update -q && apt-get install -y -q --no-install-recommends clang &&
         apt-get install -y -q --no-install-recommends "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"; } >"$out/apt.log" 2>&1 ||
