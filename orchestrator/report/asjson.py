@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from orchestrator.model import Run, TrialResult
+from orchestrator.verdicts.prediction import compare
 from orchestrator.verdicts.summary import METRIC_NAMES, NOT_RECORDED, trial_notes
 from orchestrator.verdicts.timing import time_run
 
@@ -47,6 +48,9 @@ def _trial(result: TrialResult) -> dict[str, object]:
         "workers": result.spec.workers,
         "reverted": result.spec.reverted,
         "bounds": [asdict(bound) for bound in result.spec.bounds],
+        "predictions": [
+            asdict(one) | {"has_failed": one.has_failed} for one in compare(result.spec.predicted, result.metrics)
+        ],
         "void": result.void,
         "metrics": metrics,
         "missing": {name: result.missing.get(name) or NOT_RECORDED for name, value in metrics.items() if value is None},

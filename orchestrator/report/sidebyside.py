@@ -18,6 +18,7 @@ from orchestrator.model import Run
 from orchestrator.report import figures
 from orchestrator.report.ablation import ablation_table, counters_in_words
 from orchestrator.report.columns import Column, are_kinds_cut, cost_columns, relate, service_columns
+from orchestrator.report.foreseen import foreseen_table
 from orchestrator.report.steps import steps_table
 from orchestrator.verdicts.summary import Summary, summarise_run
 
@@ -35,7 +36,8 @@ class ScenarioTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from self._fitting(console, options)
-        for table in (steps_table(self.rows, options.ascii_only), ablation_table(self.rows, options.ascii_only)):
+        for draw in (steps_table, ablation_table, foreseen_table):
+            table = draw(self.rows, options.ascii_only)
             if table is not None:
                 yield Text()
                 yield table

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from statistics import fmean
 
-from orchestrator.model import Kind, Metrics, Run, Step, TrialResult
+from orchestrator.model import Kind, Metrics, Run, Step, TrialResult, TrialSpec
 from orchestrator.verdicts.histogram import EmptyHistogram, count, merge, quantile_s
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
@@ -39,6 +39,8 @@ class Summary:
     steps: tuple[Step, ...] = ()  # ramp: of the valid trial that broke first
     bound_by: str = ""  # ramp: what bound there
     counters: Mapping[str, float] = field(default_factory=dict)  # the kernel's that grew, over the valid trials
+    predicted: Mapping[str, float] = field(default_factory=dict)  # before the run, by the names of the metrics
+    binds_first: str = ""  # the constraint that was to, with its number
 
     @property
     def label(self) -> str:
@@ -122,7 +124,14 @@ def summarise(
         steps=broke_first.steps if broke_first else (),
         bound_by=broke_first.bound_by if broke_first else "",
         counters={name: float(grown) for name, grown in counters.items()},
+        predicted=trials[0].spec.predicted if trials else {},
+        binds_first=_binds_first(trials[0].spec) if trials else "",
     )
+
+
+def _binds_first(spec: TrialSpec) -> str:
+    bound = next((bound for bound in spec.bounds if bound.most is not None), None)
+    return "" if bound is None else f"{bound.name}: {bound.most:,.0f} {bound.unit}"
 
 
 def trial_notes(trial: TrialResult) -> tuple[str, ...]:

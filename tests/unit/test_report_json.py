@@ -61,8 +61,8 @@ def test_document_has_the_documented_shape() -> None:
         "timing": {"trials": 1, "loaded_s": 8.0, "overhead_s": 4.5, "overhead_s_per_trial": 4.5},
     } == shown
     assert {
-        "variant", "scenario", "kind", "trial", "users", "server_processes", "workers", "reverted", "bounds", "void",
-        "metrics", "missing", "steps", "bound_by", "counters", "notes", "timing",
+        "variant", "scenario", "kind", "trial", "users", "server_processes", "workers", "reverted", "bounds",
+        "predictions", "void", "metrics", "missing", "steps", "bound_by", "counters", "notes", "timing",
     } == set(trial[0])  # fmt: skip
     assert ("c-epoll", "plain", 2, None, ["closed loop"]) == tuple(
         trial[0][key] for key in ("variant", "scenario", "trial", "void", "notes")

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from orchestrator.model import Kind, Metrics, Plan, Run, Step, TrialResult, TrialSpec
+from orchestrator.model import Bound, Kind, Metrics, Plan, Run, Step, TrialResult, TrialSpec
 from orchestrator.report.remaining import loaded_s
 from orchestrator.report.sidebyside import side_by_side
 from orchestrator.verdicts.ablation import find_effects
+from orchestrator.verdicts.prediction import compare
 from orchestrator.verdicts.summary import summarise_run
 from tests.unit.test_offer import HOLD, OPEN, RAMP
 
@@ -148,3 +149,34 @@ def test_a_trial_with_a_setting_taken_back_is_a_row_of_its_own() -> None:
 def test_the_time_under_load_is_known_beforehand(scenario: Any, least_s: float) -> None:
     """hold: its delay. open: warm-up and window. ramp: three steps of three seconds and one to settle each."""
     assert least_s == loaded_s(scenario)
+
+
+def test_predictions_stand_beside_what_was_seen_and_a_failed_one_says_so() -> None:
+    """10 % off is within what trials differ by; 40 % is not. What was to bind first is named once."""
+    bound = Bound("server descriptors", 19_936.0, "20,000 - 64", "raise nofile", "container")
+    base = trial("hold", "c-epoll", connections_requested=2000, connections_held=2000, memory_bytes_per_connection=1400)
+    predicted = {"connections_held": 2000.0, "memory_bytes_per_connection": 1000.0, "established_s": 0.5}
+    spec = replace(base.spec, bounds=(bound,), predicted=predicted)
+    lines = drawn(replace(base, spec=spec), width=120)
+    at = lines.index("x: predicted and seen")
+
+    assert [
+        "c-epoll connections held 2,000 2,000 +0.0 % server descriptors: 19,936 connections",
+        "memory per connection 1000 B 1.37 KiB +40.0 % more than 15% off",
+        "time to open all 500 ms - -",
+    ] == lines[at + 2 : at + 5]
+
+
+@pytest.mark.parametrize(("seen", "has_failed"), [(115.0, False), (116.0, True), (84.0, True), (85.0, False)])
+def test_a_prediction_fails_beyond_fifteen_percent_either_way(seen: float, has_failed: bool) -> None:
+    """Fifteen itself is within."""
+    (one,) = compare({"throughput_per_s": 100.0}, Metrics(throughput_per_s=seen))
+
+    assert has_failed == one.has_failed
+
+
+def test_what_was_not_measured_has_no_deviation() -> None:
+    """Neither has a prediction of nothing."""
+    assert [None, None] == [
+        one.off_ratio for one in compare({"p99_s": 1.0, "connections_held": 0.0}, Metrics(connections_held=3))
+    ]
