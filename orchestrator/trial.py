@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -94,8 +94,9 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         load_cpus_ratio=_load_cpus_ratio(load.window, bench.site.load_cpus),
         parties=load.parties,
         arrivals=arrivals if scenario.kind in ("open", "storm") else None,
+        complaints=load.complaints or tuple(kind for kind, _ in errors.most_common(3)),
     )
-    void = _refused_target(errors) or void_reason(evidence)
+    void = _refused_target([*load.complaints, *errors]) or void_reason(evidence)
     notes = [*measurement_notes(evidence), *load.notes]
     if bench.locustfile is not None:
         notes = [*(note for note in notes if note != CLOSED_LOOP), *_by_name(rows)]
@@ -152,9 +153,9 @@ def _load_cpus_ratio(window: Window, load_cpus: str) -> float | None:
     return sum(window.worker_cpu_ratio.values()) / len(parse_cpu_list(load_cpus))
 
 
-def _refused_target(errors: Mapping[str, int]) -> str | None:
-    """Return what a worker's guard said about the target: then no load was sent at all."""
-    return next((kind for kind in errors if kind.startswith(_TARGET_REFUSED)), None)
+def _refused_target(errors: Iterable[str]) -> str | None:
+    """Return what a worker's guard said about the target: then no load was sent there."""
+    return next((kind[kind.index(_TARGET_REFUSED) :] for kind in errors if _TARGET_REFUSED in kind), None)
 
 
 def _growth(before: Mapping[str, float] | None, after: Mapping[str, float] | None, name: str) -> float | None:

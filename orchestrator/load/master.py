@@ -205,6 +205,12 @@ class Master:
         """Stop the swarm and wait until Locust says that it has; Locust itself takes a second or two to say so."""
         self._call("POST", "/stop")
 
+    def complaints(self) -> list[str]:
+        """Return the errors that Locust counted in this test, the most frequent first, whether in a window or not."""
+        seen = self._call("GET", "/stats/requests")
+        errors = sorted(seen.get("errors", []), key=lambda one: -int(one["occurrences"]))
+        return [str(one["error"]) for one in errors]
+
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         try:
             answer = self._session.request(method, self.url + path, timeout=_TIMEOUT_S, **arguments)

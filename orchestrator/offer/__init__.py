@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import replace
 
 from orchestrator.errors import NotReady
 from orchestrator.load.master import Master
@@ -17,6 +18,8 @@ from orchestrator.offer.phase import Load, Phase
 from orchestrator.offer.ramp import offer_ramp
 from orchestrator.offer.timed import offer_timed
 from orchestrator.pod import Bench, Pod
+
+_MOST_COMPLAINTS = 3
 
 __all__ = ["Load", "offer"]
 
@@ -32,12 +35,13 @@ def offer(bench: Bench, spec: TrialSpec, pod: Pod) -> Load:
     # the pod; the next trial waits until the master is at rest.
     stopping = threading.Thread(target=_stop_quietly, args=(bench.master,))
     phase = Phase(bench, spec, pod, scenario, bench.exporter.read(pod.name), stopping)
+    go = {"hold": offer_hold, "ramp": offer_ramp}.get(scenario.kind, offer_timed)
     try:
-        if scenario.kind == "hold":
-            return offer_hold(phase)
-        if scenario.kind == "ramp":
-            return offer_ramp(phase)
-        return offer_timed(phase)
+        load = go(phase)
+        if any(row.answered for row in load.window.rows):
+            return load
+        # What kept the load from beginning, such as a refused target, came before the window and is not in it.
+        return replace(load, complaints=tuple(bench.master.complaints()[:_MOST_COMPLAINTS]))
     finally:
         phase.stop()
 

@@ -41,6 +41,7 @@ class Load:
     parties: Parties | None = None  # hold: who says how many are open
     ramp: Ramp | None = None
     notes: tuple[str, ...] = ()
+    complaints: tuple[str, ...] = ()  # where nothing was answered: what Locust counted, in the window or before it
 
 
 @dataclass(slots=True)

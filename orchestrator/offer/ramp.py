@@ -13,15 +13,17 @@ from collections import Counter
 from orchestrator.errors import NotReady
 from orchestrator.load.master import Ramp, Window
 from orchestrator.model import Ramp as Stairs
+from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer.phase import Load, Phase
 
 _BEGIN_S = 20.0  # for the master to begin its first step
+_READ_EACH_S = 0.5
 _STEP_SLACK_S = 10.0  # beyond a step's own time: its parts come in, its last answers are waited for
 
 
 def offer_ramp(phase: Phase) -> Load:
     """Start, wait until the master has found what binds, gather the steps."""
-    scenario, master, name = phase.scenario, phase.bench.master, phase.pod.name
+    scenario, master = phase.scenario, phase.bench.master
     stairs = scenario.ramp
     if stairs is None:
         raise NotReady(f"scenario {scenario.name}: expected a ramp's steps, seen none. Try: lab check")
@@ -30,8 +32,7 @@ def offer_ramp(phase: Phase) -> Load:
     phase.start()
     # The master waits for a step's parts as long as its exchanges may take, twice: the window's last one and its own.
     each_s = stairs.settle_s + stairs.step_s + 2 * (scenario.delay_s + scenario.timeout_s) + _STEP_SLACK_S
-    ramp = _wait(phase, earlier, here_s + _BEGIN_S, here_s + _BEGIN_S + count_steps(stairs) * each_s)
-    last = phase.bench.exporter.read(name)
+    ramp, last = _wait(phase, earlier, here_s + _BEGIN_S, here_s + _BEGIN_S + count_steps(stairs) * each_s)
     state = phase.look()
     windows = _read_windows(phase, ramp)
     phase.stop()
@@ -60,13 +61,22 @@ def count_steps(stairs: Stairs) -> int:
     return math.ceil(math.log(stairs.last / stairs.first) / math.log(stairs.factor) - 1e-9) + 1
 
 
-def _wait(phase: Phase, earlier: tuple[str, ...], begin_s: float, end_s: float) -> Ramp:
-    """Wait until this trial's ramp has ended; the master still tells of the one before until its test has begun."""
+def _wait(phase: Phase, earlier: tuple[str, ...], begin_s: float, end_s: float) -> tuple[Ramp, Reading]:
+    """Wait until this trial's ramp has ended; return it and the last reading taken under load.
+
+    The master still tells of the ramp before until its test has begun. It stops the swarm with the last step, so the
+    reading is older by up to _READ_EACH_S: a later one would count the closing of all connections as the load's doing.
+    """
+    reading, read_s = phase.idle, 0.0
     while True:
         ramp = phase.bench.master.read_ramp()
         is_ours = ramp.windows != earlier and bool(ramp.windows)
         if is_ours and not ramp.is_running:
-            return ramp
+            return ramp, reading
+        if is_ours and time.monotonic() - read_s >= _READ_EACH_S:
+            fresh = phase.bench.exporter.read(phase.pod.name)
+            if phase.bench.master.read_ramp().is_running:
+                reading, read_s = fresh, time.monotonic()
         now_s = time.monotonic()
         if now_s > (end_s if is_ours else begin_s):
             raise NotReady(

@@ -50,6 +50,7 @@ class Evidence:
     load_cpus_ratio: float | None = None  # what all workers took of the CPUs they may run on
     parties: Parties | None = None  # hold: who says how many are open at once
     arrivals: Arrivals | None = None  # open, storm
+    complaints: tuple[str, ...] = ()  # what went wrong most, in words
 
 
 def void_reason(evidence: Evidence) -> str | None:
@@ -103,7 +104,8 @@ def _no_answer(e: Evidence) -> str | None:
     """With no right answer at all, a broken lab looks the same as a broken variant; a specimen is known to."""
     if e.answered > 0 or e.deviates:
         return None
-    return f"not one right answer in the window ({e.errors_total} wrong or missing)"
+    why = f": {', '.join(e.complaints)}" if e.complaints else ""
+    return f"not one right answer in the window ({e.errors_total} wrong or missing{why})"
 
 
 def _unreconciled(e: Evidence) -> str | None:

@@ -298,6 +298,13 @@ def test_a_refused_start_has_locusts_own_words(fake: FakeMaster) -> None:
     assert "swarm: Locust refused to start: No workers are connected. Try: lab status" == str(caught.value)
 
 
+def test_complaints_are_locusts_errors_the_most_frequent_first(fake: FakeMaster) -> None:
+    """Locust counts them whether a window is open or not."""
+    errors = [{"error": "status 302", "occurrences": 2}, {"error": "target refused: x", "occurrences": 9}]
+
+    assert ["target refused: x", "status 302"] == fake.told("GET /stats/requests", {"errors": errors}).complaints()
+
+
 def test_a_refused_connection_is_one_line(silent: Master) -> None:
     """Which request, which address, what happened, and where to look; not the HTTP library's own three lines."""
     with pytest.raises(NotReady) as caught:

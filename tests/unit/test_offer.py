@@ -56,6 +56,7 @@ class Swarm:
         self.started_s: float | None = None
         self.ramps: list[Ramp] = []
         self.closed_after_s = 0.0
+        self.answered = 1
 
     def state(self) -> SwarmState:
         since_s = -1.0 if self.started_s is None else self.clock.now_s - self.started_s
@@ -79,8 +80,11 @@ class Swarm:
         since_s = self.clock.now_s - (self.started_s or 0.0)
         is_closed = since_s >= self.closed_after_s
         errors = {"ECONNREFUSED in connect": 9} if name == "ramp-2" else {}
-        row = Row("c-epoll", "/plain", 1, {10: 1}, errors, 1)
+        row = Row("c-epoll", "/plain", self.answered, {10: 1} if self.answered else {}, errors, 1)
         return Window(dict.fromkeys(WORKERS, is_closed), {}, (row,), {}, dict.fromkeys(WORKERS, 40000000))
+
+    def complaints(self) -> list[str]:
+        return ["target refused: c-epoll at 127.0.0.1:8080: nothing listens there"]
 
     def read_ramp(self) -> Ramp:
         return self.ramps.pop(0) if len(self.ramps) > 1 else self.ramps[0]
@@ -279,6 +283,15 @@ def test_a_worker_that_hangs_is_lost_and_one_that_is_late_is_not(
         return
     with pytest.raises(Lost, match="1 of 2 workers have been silent"):
         run(clock, CLOSED, Swarm(clock, tell))
+
+
+def test_what_kept_the_load_from_beginning_is_brought_back(clock: Clock) -> None:
+    """A refusal comes before the window opens; Locust's own count has it. With answers nobody asks for it."""
+    swarm = Swarm(clock)
+    assert () == run(clock, CLOSED, swarm).complaints
+    swarm.answered = 0
+
+    assert ("target refused: c-epoll at 127.0.0.1:8080: nothing listens there",) == run(clock, CLOSED, swarm).complaints
 
 
 STAIRS = Stairs("connections", 50.0, 200.0, 2.0, 3.0, 1.0, 0.01, 0.1)

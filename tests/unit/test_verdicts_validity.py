@@ -77,6 +77,11 @@ def test_clean_evidence_is_not_void(evidence: Evidence) -> None:
             {"answered": 0, "errors_total": 7, "mean_latency_s": None},
             "not one right answer in the window (7 wrong or missing)",
         ),
+        (
+            CLOSED,
+            {"answered": 0, "errors_total": 7, "mean_latency_s": None, "complaints": ("ECONNREFUSED in connect",)},
+            "not one right answer in the window (7 wrong or missing: ECONNREFUSED in connect)",
+        ),
         (CLOSED, {"held": 49}, "50 connections requested, but 49 held and 0 failed"),
         (HOLD, {"failed": 3}, "2000 connections requested, but 2000 held and 3 failed"),
         (HOLD, {"answered": 1999}, "2000 connections held, but 1999 right answers"),
