@@ -40,7 +40,7 @@ def first_light(lab: Lab, standing: Standing, progress: Progress) -> Light:
             _rows(earlier), f"measured {earlier.started_at} with these images; measure again: lab run {SUITE}"
         )
     with only_one(state_folder(lab.root), "up"):
-        plan = _one_each(plan_suite(lab, SUITE, standing.ground))
+        plan = _of_arena(lab, _one_each(plan_suite(lab, SUITE, standing.ground)))
         done = carry_out(lab, standing.ground, standing.control, plan, new_id(SUITE), progress)
     return Light(_rows(done.run), "each in a fresh pod, two seconds of load; next: lab run quick")
 
@@ -49,6 +49,11 @@ def _one_each(plan: Plan) -> Plan:
     """Keep one trial for each variant: the closed loop where it can serve one, which says most in two seconds."""
     closed = {t.variant for t in plan.trials if t.scenario == CLOSED}
     return replace(plan, trials=tuple(t for t in plan.trials if t.scenario == CLOSED or t.variant not in closed))
+
+
+def _of_arena(lab: Lab, plan: Plan) -> Plan:
+    """Keep the variants that stand: the master was told of no others."""
+    return replace(plan, trials=tuple(t for t in plan.trials if t.variant in lab.arena.variants))
 
 
 def _earlier(lab: Lab, standing: Standing) -> Run | None:

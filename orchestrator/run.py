@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,8 +85,9 @@ def run_suite(
         if cleared.containers:
             say(f"an earlier command was killed: {cleared.sentence()}")
         was_standing = bool(control_state(ground.client, ground.lab_id))
+        told = with_variants(lab, lab.suites[suite].variants)
         try:
-            control = bring_up_control(lab, ground, current_owner(STANDING) if was_standing else owner)
+            control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner)
             plan = plan_suite(lab, suite, ground)
             for left in plan.left_out:
                 say(f"left out: {left.variant} on {left.scenario}: {left.reason}")
@@ -98,10 +99,21 @@ def run_suite(
             setup_s = time.monotonic() - began_s
             return Scripted(carry_out(lab, ground, control, plan, run_id, progress, locustfile), setup_s)
         finally:
-            if was_standing and declared is not None:
-                # The master was told of a scenario that lab.yaml does not have; the standing lab gets its own back.
-                bring_up_control(declared, ground, current_owner(STANDING))
+            if was_standing and (declared is not None or told is not lab):
+                # The master was told of what the standing lab does not have; it gets its own words back.
+                bring_up_control(declared or lab, ground, current_owner(STANDING))
             clear_owned(ground.client, lab_id(lab.root), owner)
+
+
+def with_variants(lab: Lab, variants: Iterable[str]) -> Lab:
+    """Return the lab with an arena that knows these variants too: the master starts no swarm on a name it was not told.
+
+    The arena's own keep their addresses; nothing is started for the others.
+    """
+    strangers = [name for name in variants if name not in lab.arena.variants]
+    if not strangers:
+        return lab
+    return replace(lab, arena=replace(lab.arena, variants=(*lab.arena.variants, *strangers)))
 
 
 def results_folder(root: Path) -> Path:
