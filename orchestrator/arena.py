@@ -21,7 +21,7 @@ from orchestrator.containers.nonce import arena_nonce
 from orchestrator.containers.pods import Site, start_holder, start_server, start_worker
 from orchestrator.errors import EnvironmentMissing, LabError
 from orchestrator.load.master import Master
-from orchestrator.load.told import answers_nonce, arena_addresses, swarm_settings
+from orchestrator.load.told import arena_addresses, swarm_settings
 from orchestrator.model import Lab, Variant
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.up import state_folder
@@ -60,11 +60,11 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
     def serve(entry: tuple[Variant, str]) -> Running:
         variant, host = entry
         told = {"LAB_BACKLOG": backlog}
-        if answers_nonce(variant):
-            told["LAB_NONCE"] = nonce
         if variant.fixed_delay:
             told["LAB_DELAY_MS"] = str(round(fixed_delay_s(lab) * 1000))
-        return start_server(site, f"{_HOLDER}-{variant.name}", holder, variant, host=host, environment=told)
+        return start_server(
+            site, f"{_HOLDER}-{variant.name}", holder, variant, host=host, environment=told, nonce=nonce
+        )
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         worker = pool.submit(start_worker, site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)

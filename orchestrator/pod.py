@@ -27,7 +27,7 @@ from orchestrator.containers.pods import (
 from orchestrator.containers.watch import fallen, last_words
 from orchestrator.errors import Lost, NotReady
 from orchestrator.load.master import Master
-from orchestrator.load.told import LOOPBACK, answers_nonce, opening_each, swarm_settings, worker_share
+from orchestrator.load.told import LOOPBACK, opening_each, swarm_settings, worker_share
 from orchestrator.model import Lab, ReadBack, TrialSpec
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.planning.ablation import profile_of
@@ -35,6 +35,7 @@ from orchestrator.verify import READY_S, questions, verify
 
 _VERIFY_DELAY_S = 0.2  # what a variant with a fixed delay is given while it is verified
 _WORKERS_S = 30.0
+_WORKER_EACH_S = 2.0  # importing Locust takes 0.7 s of CPU, and all workers of a pod may share one
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,6 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
         opening=opening_each(backlog, spec.workers),
     )
     told = {"LAB_BACKLOG": str(backlog)}
-    if answers_nonce(variant):
-        told["LAB_NONCE"] = bench.nonce
     if spec.server_processes > 1:
         told["LAB_REUSEPORT"] = "1"
     made: list[Running] = []
@@ -104,11 +103,16 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
             return started
 
         def server(n: int, delay_s: float, label: str) -> Running:
-            extra = {"LAB_INSTANCE": str(n)}
-            if variant.fixed_delay:
-                extra["LAB_DELAY_MS"] = str(round(delay_s * 1000))
+            extra = {"LAB_DELAY_MS": str(round(delay_s * 1000))} if variant.fixed_delay else {}
             started = start_server(
-                site, f"{name}-{label}-{n}", holder, variant, host=LOOPBACK, environment={**told, **extra}
+                site,
+                f"{name}-{label}-{n}",
+                holder,
+                variant,
+                host=LOOPBACK,
+                environment={**told, **extra},
+                nonce=bench.nonce,
+                instance=n,
             )
             made.append(started)
             return started
@@ -124,7 +128,8 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
         if variant.fixed_delay:
             remove(site.client, first.id)
             servers = [server(n, scenario.delay_s, "server") for n in range(spec.server_processes)]
-            wait_listening(site, running_workers[0], variant.port, READY_S)
+        # The probe meets whichever process the kernel picks; the others must listen as well before the load comes.
+        wait_listening(site, running_workers[0], variant.port, READY_S + len(servers), len(servers))
         processes = [("server", s, site.server_cpus) for s in servers]
         processes += [("worker", w, site.load_cpus) for w in running_workers]
         wanted = profile.nofile
@@ -146,7 +151,7 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
 def _wait_workers(bench: Bench, name: str, workers: list[Running]) -> None:
     """Wait until the master sees all workers ready. Raises Lost with the last words of one that ended instead."""
     client = bench.site.client
-    ends_s = time.monotonic() + _WORKERS_S
+    ends_s = time.monotonic() + _WORKERS_S + _WORKER_EACH_S * len(workers)
     while True:
         try:
             bench.master.wait_workers(name, len(workers), 1.0)

@@ -134,19 +134,24 @@ def start_worker(
     return site.start(spec)
 
 
-def wait_listening(site: Site, inside: Running, port: int, deadline_s: float) -> None:
-    """Wait until something in the pod listens on a port, without connecting to it. Raises NotReady.
+def wait_listening(site: Site, inside: Running, port: int, deadline_s: float, processes: int = 1) -> None:
+    """Wait until so many sockets in the pod listen on a port, without connecting to it. Raises NotReady.
 
-    inside: any container of the pod. Source of the format: /proc/net/tcp, state 0A is LISTEN (proc_net_tcp).
+    inside: any container of the pod. processes: that share the port, each with a listener of its own.
+    Source of the format: /proc/net/tcp, state 0A is LISTEN (proc_net_tcp).
     """
     end = time.monotonic() + deadline_s
     while True:
         _, output = run_inside(site.client, inside.id, ["cat", "/proc/net/tcp", "/proc/net/tcp6"])
         rows = [line.split() for line in output.splitlines()]
-        if any(len(r) > 3 and r[3] == "0A" and r[1].endswith(f":{port:04X}") for r in rows):
+        found = sum(len(r) > 3 and r[3] == "0A" and r[1].endswith(f":{port:04X}") for r in rows)
+        if found >= processes:
             return
         if time.monotonic() > end:
-            raise NotReady(f"nothing listens on port {port} in the pod of {inside.name} after {deadline_s:.0f} s")
+            raise NotReady(
+                f"{found} of {processes} server processes listen on port {port} in the pod of {inside.name} after "
+                f"{deadline_s:.0f} s. Try: docker logs of the server containers"
+            )
         time.sleep(0.05)
 
 
