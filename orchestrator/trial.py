@@ -92,7 +92,8 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         deviates=variant.specimen,
         generator_cpu_ratio=busiest(load.window),
         load_cpus_ratio=_load_cpus_ratio(load.window, bench.site.load_cpus),
-        parties=load.parties,
+        # Without one of its settings a server may well lose track of its connections: that is the ablation's finding.
+        parties=load.parties if not spec.reverted else None,
         arrivals=arrivals if scenario.kind in ("open", "storm") else None,
         complaints=load.complaints or tuple(kind for kind, _ in errors.most_common(3)),
     )
@@ -103,8 +104,8 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
     if server_ends:
         notes.append("; ".join(server_ends))
         void = void or (None if variant.specimen else server_ends[0])
-    if load.parties is not None and load.parties.unknown:
-        notes.append(f"{load.parties.sentence()}: {'; '.join(load.parties.unknown)}")
+    if load.parties is not None and (load.parties.unknown or not load.parties.agree):
+        notes.append(": ".join(filter(None, (load.parties.sentence(), "; ".join(load.parties.unknown)))))
     if spec.server_processes > 1 or spec.workers > 1:
         notes.append(f"{spec.server_processes} server and {spec.workers} worker processes: {spec.why_processes}")
     return TrialResult(
