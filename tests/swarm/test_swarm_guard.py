@@ -1,0 +1,120 @@
+"""Who may be connected to: the judge, and the hook in a process of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from swarm.guard import Guard, TargetRefused
+from swarm.settings import Target
+
+ROOT = Path(__file__).resolve().parents[2]
+INET = SimpleNamespace(family=socket.AF_INET)
+UNIX = SimpleNamespace(family=socket.AF_UNIX)
+
+
+def make_guard(listener: socket.socket) -> Guard:
+    """A guard that has checked one target without a nonce, and knows its master."""
+    guard = Guard()
+    host, port = listener.getsockname()
+    guard.allow_master("10.1.2.3", 5557)
+    guard.check(Target("v", host, port, "http", False))
+    return guard
+
+
+@pytest.mark.parametrize(
+    ("event", "sock", "address", "is_refused"),
+    [
+        ("socket.connect", INET, ("10.1.2.3", 5557), False),
+        ("socket.connect", INET, ("10.1.2.3", 80), True),
+        ("socket.connect", INET, ("93.184.216.34", 80), True),
+        ("socket.connect", INET, ("localhost", 80), True),
+        ("socket.sendto", INET, ("8.8.8.8", 53), True),
+        ("socket.sendmsg", INET, None, False),
+        ("socket.connect", UNIX, "/dev/log", False),
+        ("socket.bind", INET, ("0.0.0.0", 80), False),
+    ],
+)
+def test_only_checked_targets_and_the_master_are_reached(event: str, sock: Any, address: Any, is_refused: bool) -> None:
+    """By literal address and port; sockets that go nowhere else are left alone."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        guard = make_guard(listener)
+        guard.judge("socket.connect", (INET, listener.getsockname()))
+        if not is_refused:
+            guard.judge(event, (sock, address))
+            return
+        with pytest.raises(TargetRefused, match="target refused: "):
+            guard.judge(event, (sock, address))
+
+
+@pytest.mark.parametrize(("host", "is_refused"), [("127.0.0.1", False), ("::1", False), (None, False), ("web", True)])
+def test_no_name_is_looked_up(host: str | None, is_refused: bool) -> None:
+    """Literal addresses and listening on all pass; until the master is known, its name may be looked up."""
+    guard = Guard()
+    guard.judge("socket.getaddrinfo", ("master", 5557, 0, 0, 0))
+    guard.allow_master("master", 5557)
+    guard.judge("socket.getaddrinfo", ("master", 5557, 0, 0, 0))
+    if not is_refused:
+        guard.judge("socket.getaddrinfo", (host, 80, 0, 0, 0))
+        return
+    with pytest.raises(TargetRefused, match="'web' is a name"):
+        guard.judge("socket.getaddrinfo", (host, 80, 0, 0, 0))
+
+
+def test_a_new_test_must_check_anew() -> None:
+    """What was allowed in the last test is not in the next one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        guard = make_guard(listener)
+        guard.forget()
+        with pytest.raises(TargetRefused, match="none yet"):
+            guard.judge("socket.connect", (INET, listener.getsockname()))
+
+
+def test_a_port_that_closed_is_refused() -> None:
+    """The kernel is asked who listens; nothing is connected to for that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(TargetRefused, match="nothing listens there"):
+        Guard().check(Target("v", "127.0.0.1", port, "http", False))
+
+
+HOOKED = """
+import socket, sys
+import gevent.monkey
+gevent.monkey.patch_all()
+import _socket
+from swarm.guard import Guard, install
+install(Guard())
+port = int(sys.argv[1])
+for make in (socket.socket, _socket.socket):
+    for connect in ("connect", "connect_ex"):
+        sock = make(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            getattr(sock, connect)(("127.0.0.1", port))
+        except PermissionError as error:
+            print(error)
+        else:
+            print("CONNECTED")
+"""
+
+
+def test_every_python_socket_of_the_process_is_under_the_hook() -> None:
+    """gevent's and the bare ones, connect and connect_ex; the listener sees nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-c", HOOKED, str(port)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        )
+        listener.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+    assert [f"target refused: 127.0.0.1:{port} is no checked target of this lab: none yet"] * 4 == (
+        done.stdout.splitlines()
+    )
