@@ -23,7 +23,7 @@ from bench import active, hold, million, throughput, truth
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
-from bench.stand import ROOT, Stand, standing
+from bench.stand import RESULTS, ROOT, Stand, own_lab, standing
 from orchestrator.errors import BadInput, LabError
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import open_console
@@ -55,7 +55,8 @@ def bench(only: Sequence[str], without_million: bool, rounds: int | None, rehear
     progress = Progress(open_console(sys.stderr))
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     outcomes: dict[str, Outcome] = {name: Outcome() for name in left_out}
-    with standing(progress, progress.say, rehearsal=rehearse) as stand:
+    results = RESULTS / "rehearsal" if rehearse else RESULTS
+    with standing(own_lab(rehearsal=rehearse), "bench", results, progress, progress.say) as stand:
         for name in chosen:
             if name in left_out:
                 continue

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import docker
-
 from bench.witness import Ordered, Seen, Witness
 from orchestrator.config.load import load_lab
 from orchestrator.containers.clear import clear_abandoned, clear_owned
@@ -36,7 +34,6 @@ from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = ROOT / "results"
-_PROFILE = "bench"
 REHEARSED_CONNECTIONS, REHEARSED_DELAY_S = 2000, 4.0
 
 
@@ -50,7 +47,6 @@ class Stand:
     results: Path
     run_id: str
     nonce: str
-    wrk_image: str
     progress: Progress
     say: Say
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -88,25 +84,26 @@ class Stand:
 
 
 @contextlib.contextmanager
-def standing(progress: Progress, say: Say, *, rehearsal: bool = False) -> Iterator[Stand]:
-    """Bring the benchmark's lab up, and leave nothing of it behind. rehearsal: everything small."""
-    lab = load_lab(HERE / "lab.yaml")
-    if rehearsal:
-        lab = rehearsed(lab)
+def standing(lab: Lab, profile: str, results: Path, progress: Progress, say: Say) -> Iterator[Stand]:
+    """Bring a lab up, and leave nothing of it behind. profile: whose limits are read. results: where files go."""
     ensure_engine(state_folder(ROOT), say)  # an engine that has to be started is the clone's own, not the benchmark's
     _share_wheels(lab)
     with only_one(state_folder(lab.root), "bench"):
         run_id = new_id("bench")
         owner = current_owner(run_id)
-        ground = prepare(lab, _PROFILE, owner, progress, say)
+        ground = prepare(lab, profile, owner, progress, say)
         clear_abandoned(ground.client, ground.lab_id)
         try:
-            wrk_image = _wrk_image(ground.client, lab, say)
             control = bring_up_control(lab, ground, owner)
-            results = RESULTS / "rehearsal" if rehearsal else RESULTS
-            yield Stand(lab, ground, control, results, run_id, secrets.token_hex(16), wrk_image, progress, say)
+            yield Stand(lab, ground, control, results, run_id, secrets.token_hex(16), progress, say)
         finally:
             clear_owned(ground.client, ground.lab_id, owner)
+
+
+def own_lab(*, rehearsal: bool) -> Lab:
+    """Return what bench/lab.yaml declares. rehearsal: everything small."""
+    lab = load_lab(HERE / "lab.yaml")
+    return rehearsed(lab) if rehearsal else lab
 
 
 def rehearsed(lab: Lab) -> Lab:
@@ -133,8 +130,9 @@ def _share_wheels(lab: Lab) -> None:
         own.symlink_to(shared)
 
 
-def _wrk_image(client: docker.DockerClient, lab: Lab, say: Say) -> str:
+def wrk_image(stand: Stand) -> str:
     """Return the image with wrk and the ordinary users, building it where it is absent."""
+    client, lab, say = stand.ground.client, stand.lab, stand.say
     base_id = ensure_base(client, say)
     config = render_config(scrape_jobs(), lab.observability.interval_s)
     architecture = str(client.info().get("Architecture"))

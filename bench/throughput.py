@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.lines import median
 from bench.outcome import Outcome
-from bench.stand import Stand
+from bench.stand import Stand, wrk_image
 from bench.witness import INSIDE, Ordered
 from orchestrator.containers.launch import Running, Spec, launch, remove, run_inside
 from orchestrator.containers.pods import Site
@@ -50,6 +50,7 @@ class Slot:
 def measure(stand: Stand, rounds: int) -> Outcome:
     """Run the rounds and return the engine's line, with every kind's ratio beside it."""
     outcome = Outcome()
+    image = wrk_image(stand)
     pairs: dict[str, list[tuple[Slot, Slot]]] = {kind: [] for kind in KINDS}
     steps = [Step(f"round {n + 1}: wrk and {kind}") for n in range(rounds) for kind in KINDS]
     with stand.progress.stage("throughput", steps) as stage:
@@ -58,7 +59,7 @@ def measure(stand: Stand, rounds: int) -> Outcome:
             order = [*list(KINDS)[n % len(KINDS) :], *list(KINDS)[: n % len(KINDS)]]
             for place, kind in enumerate(order):
                 stage.begin()
-                wrk, users = _one_pod(stand, kind, wrk_first=(n + place) % 2 == 0)
+                wrk, users = _one_pod(stand, image, kind, wrk_first=(n + place) % 2 == 0)
                 pairs[kind].append((wrk, users))
                 outcome.rounds.append({"round": n, "kind": kind, "wrk": asdict(wrk), "users": asdict(users)})
                 stage.end(_note(wrk, users))
@@ -73,7 +74,7 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     return outcome
 
 
-def _one_pod(stand: Stand, kind: str, *, wrk_first: bool) -> tuple[Slot, Slot]:
+def _one_pod(stand: Stand, image: str, kind: str, *, wrk_first: bool) -> tuple[Slot, Slot]:
     """Measure wrk and one kind of users, one after the other, against one server process."""
     scenario = KINDS[kind] if kind in (ENGINE, "LabUser") else "throughput-locust"
     spec = stand.spec("throughput", scenario, "c-epoll")
@@ -82,7 +83,7 @@ def _one_pod(stand: Stand, kind: str, *, wrk_first: bool) -> tuple[Slot, Slot]:
     read_backs: list[ReadBack] = []
     try:
         with pod_for(bench, spec, read_backs) as pod:
-            tools = _start_tools(stand, bench.site, pod)
+            tools = _start_tools(image, bench.site, pod)
             try:
                 turns: dict[str, Callable[[], Slot]] = {
                     "wrk": lambda: _run_wrk(stand, bench.site, pod, tools),
@@ -96,11 +97,11 @@ def _one_pod(stand: Stand, kind: str, *, wrk_first: bool) -> tuple[Slot, Slot]:
     return slots["wrk"], slots[kind]
 
 
-def _start_tools(stand: Stand, site: Site, pod: Pod) -> Running:
+def _start_tools(image: str, site: Site, pod: Pod) -> Running:
     spec = Spec(
         role="tools",
         name=site.container_name(f"{pod.name}-tools"),
-        image=stand.wrk_image,
+        image=image,
         join=pod.holder.id,
         nofile=site.nofile,
         cpus=site.load_cpus,

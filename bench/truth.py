@@ -25,6 +25,7 @@ from bench.stand import Stand
 from bench.witness import Ordered
 from orchestrator.containers.labels import LAB, ROLE
 from orchestrator.errors import NotReady
+from orchestrator.model import TrialResult
 from orchestrator.report.figures import duration
 from orchestrator.report.remaining import Step, loaded_s
 from orchestrator.verdicts.histogram import quantile_s
@@ -117,6 +118,60 @@ def is_stopped(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One trial with a stall in it. seen, wanted: quantile -> seconds; empty when there is nothing to compare."""
+
+    result: TrialResult
+    stall: Stall | None
+    window: tuple[float, float] | None
+    seen: dict[float, float]
+    wanted: dict[float, float]
+    spoilt: str
+
+    @property
+    def deviation(self) -> float | None:
+        """The worst relative difference over all quantiles."""
+        return worst_deviation(self.seen, self.wanted) if self.seen else None
+
+    def document(self) -> dict[str, object]:
+        """Return it for the details file."""
+        metrics = self.result.metrics
+        return {
+            "stall_s": [self.stall.began_s, self.stall.ended_s] if self.stall else None,
+            "window_s": list(self.window) if self.window else None,
+            "seen_s": {str(q): s for q, s in self.seen.items()},
+            "expected_s": {str(q): s for q, s in self.wanted.items()},
+            "planned": metrics.planned,
+            "sent": metrics.sent,
+            "late": metrics.late,
+            "dropped": metrics.dropped,
+            "void": self.result.void,
+            "notes": list(self.result.notes),
+        }
+
+    def sentence(self) -> str:
+        """Return every quantile as seen and, in brackets, as the arithmetic has it."""
+        if self.deviation is None:
+            return self.spoilt or "nothing to compare"
+        pairs = (f"p{q * 100:g} {duration(self.seen[q])} ({duration(self.wanted[q])})" for q in QUANTILES)
+        return f"{', '.join(pairs)}; worst {self.deviation:.2%}"
+
+
+def stall_once(stand: Stand, suite: str, scenario: str, length_s: float) -> Round:
+    """Run one open trial with a stall in the middle of its window."""
+    told = stand.lab.scenarios[scenario]
+    master = Ordered(stand.control.master_url)
+    with Freezer(stand.ground.client, stand.ground.lab_id, master, length_s) as freezer:
+        result, _ = stand.trial(stand.spec(suite, scenario, "c-epoll"), master)
+    seen: dict[float, float] = {}
+    wanted: dict[float, float] = {}
+    if freezer.stall and freezer.window and result.histogram_us:
+        wanted = expected(constant_arrivals(*freezer.window, told.rate_per_s), told.delay_s, freezer.stall)
+        seen = {q: quantile_s(result.histogram_us, q) for q in QUANTILES}
+    return Round(result, freezer.stall, freezer.window, seen, wanted, freezer.error)
+
+
 def measure(stand: Stand, rounds: int) -> Outcome:
     """Run the rounds, then one closed trial, and return both lines."""
     outcome = Outcome()
@@ -130,36 +185,12 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     with stand.progress.stage("truth", steps) as stage:
         for n in range(rounds):
             stage.begin()
-            master = Ordered(stand.control.master_url)
-            with Freezer(stand.ground.client, stand.ground.lab_id, master, STALL_S) as freezer:
-                result, _ = stand.trial(stand.spec("truth", "stall", "c-epoll"), master)
-            deviation, told = None, freezer.error
-            if freezer.stall and freezer.window and result.histogram_us:
-                arrivals = constant_arrivals(*freezer.window, scenario.rate_per_s)
-                wanted = expected(arrivals, scenario.delay_s, freezer.stall)
-                seen = {q: quantile_s(result.histogram_us, q) for q in QUANTILES}
-                deviation = worst_deviation(seen, wanted)
-                told = ", ".join(f"p{q * 100:g} {duration(seen[q])} ({duration(wanted[q])})" for q in QUANTILES)
-                told += f"; worst {deviation:.2%}"
-                outcome.rounds.append(
-                    {
-                        "round": n,
-                        "stall_s": [freezer.stall.began_s, freezer.stall.ended_s],
-                        "window_s": list(freezer.window),
-                        "seen_s": {str(q): seen[q] for q in QUANTILES},
-                        "expected_s": {str(q): wanted[q] for q in QUANTILES},
-                        "planned": result.metrics.planned,
-                        "sent": result.metrics.sent,
-                        "late": result.metrics.late,
-                        "dropped": result.metrics.dropped,
-                        "void": result.void,
-                        "notes": list(result.notes),
-                    }
-                )
-                outcome.remarks.append(f"round {n + 1}, seen (by arithmetic): {told}")
-            deviations.append(deviation)
-            spoilt = spoilt or freezer.error or why_spoilt(n, result)
-            stage.end(told)
+            one = stall_once(stand, "truth", scenario.name, STALL_S)
+            deviations.append(one.deviation)
+            outcome.rounds.append({"round": n, **one.document()})
+            outcome.remarks.append(f"round {n + 1}, seen (by arithmetic): {one.sentence()}")
+            spoilt = spoilt or one.spoilt or why_spoilt(n, one.result)
+            stage.end(one.sentence())
         stage.begin()
         result, _ = stand.trial(stand.spec("truth", closed.name, "c-epoll"))
         says_so = any(CLOSED_LOOP in remark for remark in result.notes)
