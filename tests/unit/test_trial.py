@@ -1,0 +1,137 @@
+"""What a load phase brought back becomes a result: void or not, with its notes, counters and arrivals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.load import load_lab
+from orchestrator.load.master import Row, Window
+from orchestrator.model import Kind, Scenario, TrialResult, TrialSpec
+from orchestrator.observe.exporter_client import Reading
+from orchestrator.offer import Load
+from orchestrator.run import with_variants
+from orchestrator.trial import _judge, busiest, grown
+from orchestrator.verdicts.reconcile import Parties
+from orchestrator.verdicts.validity import CLOSED_LOOP, GENERATOR_LIMITED
+
+CLOSED = Scenario("x", "", "closed", "/plain", 50, 0.0, 2.0, 6.0, 10.0)
+HOLD = Scenario("x", "", "hold", "/delay", 100, 5.0, 0.0, 0.0, 10.0)
+VALUES = {"cpu_s": 1.0, "context_switches_voluntary": 10.0, "cgroup_memory_bytes": 9.0, "threads_peak": 1.0}
+SOUND = Row("c-epoll", "/plain", 600, {500_000: 600}, {}, 50)
+HELD = Row("c-epoll", "/delay", 100, {5_000_100: 100}, {}, 100)
+
+
+def reading(**troubles: float) -> Reading:
+    return Reading(1.0, VALUES, {"tcp_ext_troubles": troubles, "tcp_troubles": {"OutRsts": 4.0}}, {}, {})
+
+
+def load(*rows: Row, **changes: Any) -> Load:
+    """A sound load of two workers, but for the changes; 50 users, half a second each answer, 100/s."""
+    workers = {"w0": True, "w1": True}
+    window = Window(workers, {"w0": 0.2, "w1": 0.3}, rows, {"w0": 0.1, "w1": 0.25}, {})
+    made = Load(window, 6.0, 50, reading(ListenOverflows=3.0), None, None, reading(ListenOverflows=3.0), 9.0)
+    return replace(made, **changes)
+
+
+def judged(
+    seen: Load, scenario: Scenario = CLOSED, own: Path | None = None, ends: tuple[str, ...] = (), **spec: Any
+) -> TrialResult:
+    variant = type("V", (), {"specimen": False})
+    bench: Any = type("B", (), {"locustfile": own})
+    bench.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
+    bench.site = type("S", (), {"load_cpus": "0-1"})
+    kind: Kind = scenario.kind
+    made = replace(TrialSpec(0, 0, "c-epoll", "x", kind, "default", 1, 2, "why", "engine"), **spec)
+    return _judge(bench, made, seen, list(ends))
+
+
+def test_a_sound_load_is_valid_and_says_that_it_was_a_closed_loop() -> None:
+    """Another variant's rows are not this one's."""
+    result = judged(load(SOUND, replace(SOUND, variant="seed-go", errors={"timeout in connect": 7})))
+
+    assert result.void is None
+    assert (600, {}, {500_000: 600}) == (result.metrics.requests, result.metrics.errors, result.histogram_us)
+    assert CLOSED_LOOP in result.notes
+
+
+def test_a_refused_target_voids_the_trial_wherever_it_was_counted() -> None:
+    """In the window, before it, or inside what a person's client made of it."""
+    refused = "target refused: 192.0.2.1:80 is no checked target of this lab"
+    counted = judged(load(replace(SOUND, errors={refused: 3})))
+    before = judged(load(complaints=(f"TargetRefused: {refused}",)))
+
+    assert (refused, refused) == (counted.void, before.void)
+
+
+def test_a_load_that_never_began_has_its_reason() -> None:
+    """Nothing was answered, nothing failed in the window; Locust had counted why."""
+    result = judged(load(complaints=("the engine needs cffi",)))
+
+    assert "not one right answer in the window (0 wrong or missing: the engine needs cffi)" == result.void
+
+
+def test_a_server_that_ended_voids_the_trial_and_keeps_its_figures() -> None:
+    """The figures up to then are kept with the reason."""
+    result = judged(load(SOUND), ends=("s0 ended during the trial with exit code 137",))
+
+    assert "s0 ended during the trial with exit code 137" == result.void
+    assert 600 == result.metrics.requests
+
+
+def test_a_persons_users_may_wait_between_requests() -> None:
+    """Fifty users that are busy a tenth of the time break no law, and theirs is no closed loop of ours."""
+    idle = replace(SOUND, answered=60, histogram_us={500_000: 60})
+    theirs = judged(load(idle, replace(idle, name="/b"), established=None), own=Path("mine.py"))
+
+    assert "Little's law" in str(judged(load(idle)).void)
+    assert theirs.void is None
+    assert ("answers by name: 60 right and 0 wrong /plain, 60 right and 0 wrong /b",) == theirs.notes[:1]
+    assert "the swarm does not know how many are open" == theirs.missing["connections_held"]
+
+
+def test_workers_that_fill_all_their_cpus_are_the_limit() -> None:
+    """1.9 of 2 CPUs, though no thread of them is full."""
+    full = load(SOUND)
+    full = replace(full, window=replace(full.window, worker_cpu_ratio={"w0": 0.95, "w1": 0.95}))
+
+    assert GENERATOR_LIMITED in judged(full).notes
+    assert GENERATOR_LIMITED not in judged(load(SOUND)).notes
+
+
+def test_parties_that_disagree_void_a_trial_but_not_an_ablations() -> None:
+    """Without one of its settings a server may lose connections: that is what was asked."""
+    seen = load(HELD, parties=Parties(100, 64, 100.0), established=100, held=reading())
+    sentence = "the swarm counts 100, the servers' /stats 64, the kernel's sockets 100"
+
+    assert f"connections open at the same time: {sentence}" == judged(seen, HOLD).void
+    without = judged(seen, HOLD, reverted="nofile=64")
+    assert without.void is None
+    assert sentence in without.notes
+
+
+def test_only_what_grew_is_among_the_counters() -> None:
+    """By the kernel's names; what stood still, and what one reading lacks, is left out."""
+    before = reading(ListenOverflows=3.0, TCPTimeouts=1.0)
+    after = reading(ListenOverflows=9.0, TCPTimeouts=1.0, New=5.0)
+
+    assert {"ListenOverflows": 6.0} == grown(before, after)
+    assert {"ListenOverflows": 6.0} == judged(load(SOUND, idle=before, last=after)).counters
+
+
+def test_the_busiest_is_an_engines_thread_where_there_is_one() -> None:
+    """A worker's own share includes Python's; without an engine it is all there is."""
+    window = load(SOUND).window
+
+    assert 0.25 == busiest(window)
+    assert 0.3 == busiest(replace(window, engine_cpu_ratio={}))
+
+
+def test_the_master_is_told_of_variants_beyond_the_arena() -> None:
+    """The arena's own keep their addresses; a lab whose arena has them all stays as it is."""
+    lab = load_lab(Path(__file__).resolve().parents[2] / "lab.yaml")
+    small = replace(lab, arena=replace(lab.arena, variants=("c-epoll",)))
+
+    assert ("c-epoll", "seed-go") == with_variants(small, ["seed-go", "c-epoll"]).arena.variants
+    assert lab is with_variants(lab, lab.variants)
