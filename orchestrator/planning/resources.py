@@ -8,7 +8,7 @@ from __future__ import annotations
 from orchestrator.model import Bound
 from orchestrator.planning.ask import Ask
 from orchestrator.planning.constraints import tune
-from orchestrator.planning.costs import TRACKED_BYTES, UNREAD_BYTES
+from orchestrator.planning.costs import TRACKED_BYTES, UNCHARGED_BYTES, UNREAD_BYTES
 
 HEADROOM_RATIO = 0.25  # of user memory: allocators, garbage collectors and buffers take more than what is in use
 
@@ -23,7 +23,7 @@ def kernel_bytes(ask: Ask) -> float:
     """Return the kernel's memory for one connection, both ends, its tracking, and unread data where answers flow."""
     unread = 0.0 if ask.scenario.kind == "hold" else UNREAD_BYTES
     tracking = TRACKED_BYTES if ask.host.conntrack_max is not None else 0.0
-    return ask.costs.server.kernel_bytes + ask.costs.generator.kernel_bytes + tracking + unread
+    return ask.costs.server.kernel_bytes + ask.costs.generator.kernel_bytes + 2 * UNCHARGED_BYTES + tracking + unread
 
 
 def user_bytes(ask: Ask) -> float:

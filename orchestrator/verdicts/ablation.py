@@ -20,7 +20,8 @@ class Effect:
     what: str  # what the ceiling is of
     ceiling: float | None  # None: no valid trial
     share: float | None  # of what it reached with all in place; None: not known
-    counters: Mapping[str, float]  # that grew here; for a reverted setting: and not, or not so much, with all in place
+    # What grew here; for a reverted setting errors too, and only what did not grow as much with all in place.
+    counters: Mapping[str, float]
 
     @property
     def is_same(self) -> bool:
@@ -44,7 +45,7 @@ def find_effects(rows: Sequence[Summary]) -> list[Effect]:
         for row in sorted(mine, key=lambda row: bool(row.reverted)):
             what, ceiling = _ceiling(row)
             reference = _ceiling(whole)[1] if whole is not None else None
-            counters = _beyond(row.counters, whole.counters if whole else {}) if row.reverted else row.counters
+            counters = _beyond(_signs(row), _signs(whole) if whole else {}) if row.reverted else row.counters
             effects.append(
                 Effect(
                     variant=variant,
@@ -65,6 +66,11 @@ def _ceiling(row: Summary) -> tuple[str, float | None]:
     if row.kind in ("hold", "storm"):
         return ("held" if row.kind == "hold" else "answered"), row.metrics.connections_held
     return "answers/s", row.metrics.throughput_per_s
+
+
+def _signs(row: Summary) -> dict[str, float]:
+    """Return what may show an effect: the kernel's counters, and errors by kind, which some limits show in alone."""
+    return {**row.counters, **{kind: float(n) for kind, n in row.metrics.errors.items()}}
 
 
 def _beyond(counters: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float]:
