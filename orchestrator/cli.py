@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -41,9 +42,11 @@ from orchestrator.report.text import (
     pages_table,
     timing_line,
 )
+from orchestrator.report.tunetable import changes_document, changes_table, ending_line, held_table
 from orchestrator.results.store import open_store
 from orchestrator.run import results_folder, run_suite
 from orchestrator.standing import bring_up, build, look
+from orchestrator.tune import apply, look_ahead, look_back, profile_to_tune, put_back
 from orchestrator.units import parse_duration_s
 
 EPILOG = "Exit codes: 0 fine, 1 failed verification, 2 bad input, 3 environment, 4 void or undecided, 130 interrupted."
@@ -172,6 +175,90 @@ def status(ctx: Context, as_json: bool) -> None:
     ctx.out.print(pages_table(seen.pages))
     for name, state in seen.containers.items():
         click.echo(f"  {name:44} {state}")
+
+
+TUNE_EPILOG = (
+    "Examples: lab tune c100k, lab tune c100k --yes, lab tune --status, lab tune --restore, "
+    "lab tune --restore --force"
+)
+
+
+@lab.command(epilog=TUNE_EPILOG)
+@click.argument("profile", required=False)
+@click.option("--yes", is_flag=True, help="Make the changes shown; without it nothing is changed.")
+@click.option("--lower", is_flag=True, help="Also lower what is higher already than the profile asks for.")
+@click.option("--skip-absent", is_flag=True, help="Go on without settings that this kernel does not have.")
+@click.option("--status", "asks_status", is_flag=True, help="Show what lab tune set and has not put back.")
+@click.option("--restore", "is_restore", is_flag=True, help="Put back what was there before, newest first.")
+@click.option("--force", is_flag=True, help="With --restore: also what somebody else changed since.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON what would be changed, or with --status what was.")
+@click.pass_obj
+def tune(
+    ctx: Context,
+    profile: str | None,
+    yes: bool,
+    lower: bool,
+    skip_absent: bool,
+    asks_status: bool,
+    is_restore: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Raise the host's own limits to a profile's: shown first, journalled before they are set, and put back."""
+    if (asks_status or is_restore) and (profile is not None or yes or lower or skip_absent):
+        raise BadInput("--status and --restore go by the journal; leave out the profile, --yes, --lower, --skip-absent")
+    if force and not is_restore:
+        raise BadInput("--force belongs to --restore")
+    if asks_status and is_restore:
+        raise BadInput("--status and --restore exclude each other; leave one out")
+    if is_restore:
+        _restore(ctx, force)
+    elif asks_status:
+        _tune_status(ctx, as_json)
+    else:
+        _tune(ctx, profile, yes, lower, skip_absent, as_json)
+
+
+def _tune(ctx: Context, name: str | None, yes: bool, lower: bool, skip_absent: bool, as_json: bool) -> None:
+    read = ctx.lab()
+    profile = profile_to_tune(read, name)
+    changes = look_ahead(profile, lower=lower)
+    if as_json:
+        ctx.print_json(changes_document(profile.name, changes, applied=yes))
+    elif changes:
+        ctx.out.print(changes_table(profile.name, changes))
+    count = sum(change.action == "set" for change in changes)
+    if not changes:
+        ctx.say(f"profile {profile.name} asks nothing of the host; nothing was changed")
+    elif not yes:
+        ctx.say(f"nothing was changed. To change {count}: lab tune {profile.name} --yes")
+    else:
+        for remark in apply(read, profile, changes, skip_absent=skip_absent):
+            ctx.say(remark)
+        ctx.say(f"{count} changed. To put them back: lab tune --restore" if count else "nothing had to be changed")
+
+
+def _restore(ctx: Context, force: bool) -> None:
+    endings = put_back(ctx.root, force=force)
+    for ending in endings:
+        click.echo(ending_line(ending.entry.name, ending.entry.old, ending.entry.new, ending.seen, ending.fate))
+    if not endings:
+        click.echo("nothing to put back: the journal holds no setting of lab tune's")
+    left = [ending.entry.name for ending in endings if ending.fate == "changed since"]
+    if left:
+        text = f"{', '.join(left)}: changed by somebody else since, and left. To put back all the same"
+        raise SystemExit(_complain(f"{text}: lab tune --restore --force", 3))
+
+
+def _tune_status(ctx: Context, as_json: bool) -> None:
+    held = look_back(ctx.root)
+    if as_json:
+        ctx.print_json([{**asdict(h.entry), "now": h.now, "state": h.state} for h in held])
+    elif held:
+        rows = [(h.entry.name, h.entry.old, h.entry.new, h.now or "-", h.state, h.entry.profile) for h in held]
+        ctx.out.print(held_table(rows))
+    else:
+        click.echo("lab tune has set nothing, or everything is put back. Next: lab tune PROFILE")
 
 
 RUN_EPILOG = (
