@@ -12,8 +12,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+import gevent
 from gevent import getcurrent
 from gevent.lock import RLock
 
@@ -42,7 +46,7 @@ class Guard:
         self._checked: dict[Target, str] = {}
         self._allowed: dict[tuple[str, int], str] = {}
         self._checking: dict[int, tuple[str, int]] = {}  # by greenlet: only the check itself may ask /healthz
-        self._one_at_a_time = RLock()
+        self._locks: dict[Target, RLock] = defaultdict(RLock)
 
     def allow_master(self, host: str, port: int) -> None:
         """Locust's master may be reached, under the name or address it was given; from now on no other name is looked
@@ -55,14 +59,24 @@ class Guard:
 
     def check(self, target: Target) -> None:
         """Return if `target` may be loaded in this test. Raises TargetRefused, again and again, if not."""
-        with self._one_at_a_time:
-            if target not in self._checked:
-                why = self._examine(target)
-                self._checked[target] = why
-                if not why:
-                    self._allowed[target.host, target.port] = target.variant
+        if target not in self._checked:  # thousands of users ask, and a lock they all wait for would be slow
+            with self._locks[target]:
+                if target not in self._checked:
+                    why = self._examine(target)
+                    self._checked[target] = why
+                    if not why:
+                        self._allowed[target.host, target.port] = target.variant
         if why := self._checked[target]:
             raise TargetRefused(f"{kinds.REFUSED}: {target.variant} at {target.host}:{target.port}: {why}")
+
+    def look_at(self, targets: Iterable[Target]) -> None:
+        """Check all of them at once, so that later each `check` only says what is known. Takes PATIENCE_S at most."""
+
+        def look(target: Target) -> None:
+            with suppress(TargetRefused):
+                self.check(target)
+
+        gevent.joinall([gevent.spawn(look, target) for target in targets])
 
     def judge(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Raise TargetRefused for an audit event that reaches outside."""
@@ -100,7 +114,8 @@ class Guard:
         me = id(getcurrent())
         self._checking[me] = target.host, target.port
         try:
-            with Client(target.host, target.port, PATIENCE_S) as client:
+            late = TimeoutError(f"no answer within {PATIENCE_S:g} s")  # in all, however slowly it drips
+            with gevent.Timeout(PATIENCE_S, late), Client(target.host, target.port, PATIENCE_S) as client:
                 answer = client.ask("/healthz")
         except (OSError, Malformed, ClosedEarly) as error:
             return f"GET /healthz: {type(error).__name__}: {str(error)[:100]}"

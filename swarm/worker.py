@@ -195,6 +195,7 @@ class Worker:
             self.choice = choose(self.settings, options.scenario, options.variants, options.connections_per_user)
             for variant, reason in self.choice.left_out.items():
                 log.warning("%s gets no users: %s", variant, reason)
+            self.guard.look_at(self.choice.targets)
             if not self.choice.targets:
                 complaint = "no chosen variant can serve this scenario: " + "; ".join(self.choice.left_out.values())
         except BadSettings as error:
