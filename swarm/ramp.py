@@ -16,7 +16,7 @@ from swarm.settings import Scenario
 
 # Of one core, the engine's thread (or the worker without one): above, the generator is what is measured. The verdicts
 # of closed trials draw the same line (orchestrator/verdicts/validity.py).
-GENERATOR_FULL_RATIO = 0.95
+GENERATOR_FULL_RATIO = 0.9
 SLACK_S = 5.0  # for the parts to arrive, beyond the exchanges' own patience
 POLL_S = 0.05
 SPAWN_S = 30.0  # the longest the first step waits for its users
