@@ -12,7 +12,7 @@ from pathlib import Path
 
 import docker
 
-from orchestrator.containers.control import ControlPlane, ensure_control, scrape_jobs
+from orchestrator.containers.control import ControlPlane, ensure_control, pod_network, scrape_jobs
 from orchestrator.containers.engine import Say, ensure_engine
 from orchestrator.containers.images import build, ensure_base, missing
 from orchestrator.containers.labels import Owner, lab_id
@@ -81,7 +81,7 @@ def make_site(ground: Ground, owner: Owner, *, keep: bool) -> Site:
         client=ground.client,
         lab=ground.lab_id,
         owner=owner,
-        network=f"netpoll-lab-{ground.lab_id}",
+        network=pod_network(ground.client, f"netpoll-lab-{ground.lab_id}"),
         images=ground.images,
         server_cpus=format_cpu_list(ground.cpus.server),
         load_cpus=format_cpu_list(ground.cpus.load),

@@ -35,7 +35,7 @@ class ControlPlane:
     """The lab's own services and where they answer."""
 
     network: str
-    master_ip: str  # in the control network, for workers
+    master_ip: str  # in the network that pods are on, for workers
     master_url: str
     exporter_url: str
     prometheus_url: str
@@ -102,9 +102,11 @@ def ensure_control(
     ]
     with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         started = list(pool.map(lambda spec: ensure(client, spec, lab, owner)[1], specs))
+    meeting = pod_network(client, network)
+    _join(client, specs[0].name, meeting)
     return ControlPlane(
         network=network,
-        master_ip=_address(client, specs[0].name, network),
+        master_ip=_address(client, specs[0].name, meeting),
         master_url=f"http://127.0.0.1:{pages.web_port}",
         exporter_url=f"http://127.0.0.1:{pages.exporter_port}",
         prometheus_url=f"http://127.0.0.1:{pages.prometheus_port}",
@@ -125,6 +127,27 @@ def ensure_network(client: docker.DockerClient, lab: str, owner: Owner) -> str:
     if not client.networks.list(names=[name], filters={"label": f"{LAB}={lab}"}):
         client.networks.create(name, driver="bridge", labels=labels(lab, "network", owner))
     return name
+
+
+def pod_network(client: docker.DockerClient, control_network: str) -> str:
+    """Return the network that pods are on: the engine's default bridge, where there is one that lets containers talk.
+
+    In every network of one's own the engine answers DNS inside each container, by NAT rules in its namespace. They make
+    the kernel track each connection there, those on loopback too: a tenth of the speed, and a wall at nf_conntrack_max
+    (docs/decisions/0005). Without such a bridge the control network must do, wall and all.
+    """
+    for network in client.networks.list(names=["bridge"]):
+        options = network.attrs.get("Options") or {}
+        is_default = options.get("com.docker.network.bridge.default_bridge") == "true"
+        if is_default and options.get("com.docker.network.bridge.enable_icc") != "false":
+            return str(network.name)
+    return control_network
+
+
+def _join(client: docker.DockerClient, name: str, network: str) -> None:
+    container = client.containers.get(name)
+    if network not in container.attrs["NetworkSettings"]["Networks"]:
+        client.networks.get(network).connect(container)
 
 
 def _ensure_volume(client: docker.DockerClient, lab: str, owner: Owner) -> str:

@@ -1,7 +1,7 @@
 """Make a pod: a holder that owns the network namespace, servers and workers that join it.
 
 Limits are read back from inside: sysctls from the holder's namespace, descriptors and CPUs from /proc/1 of each server
-and worker. Load stays on the namespace's loopback; the holder's only other interface is the control network.
+and worker. Load stays on the namespace's loopback; the holder's only other interface is for reaching the master.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Site:
     client: docker.DockerClient
     lab: str
     owner: Owner
-    network: str  # the control network's name
+    network: str  # the one through which workers reach the master
     images: Mapping[str, str]  # recipe name -> image reference
     server_cpus: str
     load_cpus: str

@@ -84,6 +84,19 @@ def test_plain_answers_inside_the_arena(standing: LabFile, client: docker.Docker
     assert (0, "b'Hello, world!'") == (code, output.strip())
 
 
+def test_the_kernel_tracks_no_connection_of_the_pod(standing: LabFile, client: docker.DockerClient) -> None:
+    """Tracking costs each packet something and is a wall at nf_conntrack_max: a network with NAT rules brings it in."""
+    worker = client.containers.get(f"netpoll-lab-{standing.id}-arena-worker-0")
+    ask = (
+        "import urllib.request\n"
+        "for _ in range(20): urllib.request.urlopen('http://127.1.0.3:8080/plain').read()\n"
+        "try: print(open('/proc/sys/net/netfilter/nf_conntrack_count').read())\n"
+        "except FileNotFoundError: print(0)\n"
+    )
+    code, output = run_inside(client, str(worker.id), ["python3", "-c", ask])
+    assert (0, "0") == (code, output.strip()), output
+
+
 def test_a_second_up_changes_no_container(standing: LabFile, client: docker.DockerClient) -> None:
     """The same containers, not restarted, stand after another `lab up`."""
     def seen() -> dict[str, str]:
