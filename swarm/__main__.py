@@ -16,7 +16,7 @@ def main() -> None:
     sys.argv[0] = "locust"
     from locust.main import main as run_locust
 
-    run_locust()
+    run_locust()  # type: ignore[no-untyped-call]  # Locust has no annotation there
 
 
 if __name__ == "__main__":

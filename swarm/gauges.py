@@ -44,7 +44,7 @@ def read_gauges(
         ),
     }
     for metric, (key, text) in OF_WORKERS.items():
-        series = {
+        series: dict[tuple[str, Labels], float] = {
             (several, (("worker", names[client_id]),)): worker[key]
             for client_id, worker in workers.items()
             if worker[key] is not None

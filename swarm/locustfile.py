@@ -47,7 +47,7 @@ install_fine_rounding(locust.stats)
 # A worker's client id is `<host name>_<hex>`, and all workers of a pod share one host name. Locust's runner module
 # uses its `socket` for nothing but that name.
 _name = os.environ.get("LAB_WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}"
-locust.runners.socket = SimpleNamespace(gethostname=lambda: _name)  # type: ignore[attr-defined]
+locust.runners.socket = SimpleNamespace(gethostname=lambda: _name)  # type: ignore[assignment,attr-defined]
 
 _guard = Guard()
 if not IS_MASTER:
@@ -76,7 +76,7 @@ class LabUser(User):
             _worker.live()
 
 
-@events.init_command_line_parser.add_listener
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's
 def add_choices(parser: Any, **_: Any) -> None:
     """Offer the scenarios and targets of LAB_SWARM as choices, on the command line and on the page."""
     scenarios, variants = list(settings.scenarios), list(settings.targets)
@@ -95,7 +95,7 @@ def add_choices(parser: Any, **_: Any) -> None:
     )
 
 
-@events.init.add_listener
+@events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's
 def join(environment: Any, web_ui: Any, **_: Any) -> None:
     """Attach the lab's parts to this process's runner."""
     global _worker

@@ -266,7 +266,7 @@ class Master:
 
 def _in_words(driver: Driver) -> str:
     told = driver.summary()
-    if driver.running:
+    if driver.running and driver.scenario.ramp is not None:
         return f"ramp: step {len(driver.steps) + 1} of at most {len(driver.scenario.ramp.steps())}"
     held = "no step held" if told["breaking_point"] is None else f"held {told['breaking_point']:g}"
     return f"ramp: {held}; bound by: {told['bound_by']}"

@@ -44,12 +44,13 @@ class Own:
         base = self._next_class()
         # A class of its own for each target: host is read from the class, at any time.
         told = {"host": f"http://{target.host}:{target.port}", "abstract": False, "__module__": base.__module__}
-        user = type(base)(base.__name__, (base,), told)(environment)
+        of_target: type[User] = type(base)(base.__name__, (base,), told)  # type: ignore[misc]  # by Locust's metaclass
+        user = of_target(environment)
         user._greenlet = gevent.getcurrent()
         if isinstance(user, EngineUser):
             user.lab = worker, target
         try:
-            user.run()
+            user.run()  # type: ignore[no-untyped-call]  # Locust's
         except Exception as error:  # Locust has logged and counted it; without StopUser this would start over at once
             raise StopUser from error
         finally:

@@ -180,7 +180,8 @@ class Worker:
         log.warning("the master was restarted; joining it again")
         if self.runner.worker_state != STATE_INIT:
             self.runner.stop()
-        self.runner.client.send(Message("client_ready", locust_version, self.runner.client_id))
+        ready = Message("client_ready", locust_version, self.runner.client_id)  # type: ignore[no-untyped-call]  # Locust's
+        self.runner.client.send(ready)
         self.runner.worker_state = STATE_INIT
 
     def _begin_test(self, **_: Any) -> None:
@@ -203,16 +204,15 @@ class Worker:
         if complaint:
             log.error(complaint)
             self.runner.stats.log_error("", str(options.scenario or "no scenario"), complaint)
-        elif self._is_to_release():
+        elif self.choice is not None and self._is_to_release(self.choice):
             self._releasing = gevent.spawn(release_for_ever, self.recorder, self.choice.targets)
         gc.unfreeze()  # the users of the last test are garbage by now
         gc.collect()
         gc.freeze()
 
-    def _is_to_release(self) -> bool:
+    def _is_to_release(self, choice: Choice) -> bool:
         """In a trial the orchestrator releases; in the arena one worker does."""
-        choice = self.choice
-        return choice is not None and choice.scenario.answer == "release" and self._releases and not choice.once
+        return choice.scenario.answer == "release" and self._releases and not choice.once
 
     def _end_test(self, **_: Any) -> None:
         """The users are gone: what is scored is final, and the last statistics must not meet the next test."""

@@ -178,3 +178,20 @@ def test_a_stop_ends_holds_at_once_and_counts_them_in_a_trial(make_swarm: Any, c
     assert held["first_connect_s"] < held["last_established_s"]
     assert ({"no answer before the end": 40}, 0) == (row["errors"], row["answered"])
     wait_for("the server has let go of all", lambda: (lab.server_stats() or {}).get("active") == 1)
+
+
+def test_a_worker_without_the_engine_says_how_to_build_it(make_swarm: Any, c_epoll: Path) -> None:
+    """One error, on the page and in the window; the worker lives on and serves Python users."""
+    lab: Lab = make_swarm(c_epoll, SCENARIOS)
+    lab.start_swarm(1, LAB_ENGINE="/nowhere/libengine.so")
+    lab.open_window("w", 0.0, 600.0)
+    lab.start("engine", 3, 2)
+    wait_for("it is counted", lambda: lab.connections()["failed"])
+    lab.stop(1)
+    row = row_of(lab.wait_window("w"))
+    ((kind, count),) = row["errors"].items()
+    lab.start("py", 2)
+    wait_for("Python users load", lambda: lab.connections()["answered"] > 100)
+
+    assert kind.startswith("the load engine /nowhere/libengine.so is not there; build it: make -C swarm/engine")
+    assert (1, 0) == (count, row["answered"])
