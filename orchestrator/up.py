@@ -12,7 +12,7 @@ from pathlib import Path
 
 import docker
 
-from orchestrator.containers.control import ControlPlane, ensure_control, pod_network, scrape_jobs
+from orchestrator.containers.control import ControlPlane, control_network, ensure_control, pod_network, scrape_jobs
 from orchestrator.containers.engine import Say, ensure_engine
 from orchestrator.containers.images import build, ensure_base, missing
 from orchestrator.containers.labels import Owner, lab_id
@@ -67,7 +67,13 @@ def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say) 
     ident = lab_id(lab.root)
     wanted = lab.profiles[profile]
     nofile, available = granted(client, ident, owner, wanted.nofile)
-    keep_granted(state_folder(lab.root), nofile=nofile, wanted=wanted.nofile, engine=str(info.get("ServerVersion")))
+    keep_granted(
+        state_folder(lab.root),
+        nofile=nofile,
+        wanted=wanted.nofile,
+        engine=str(info.get("ServerVersion")),
+        pods_tracked=pod_network(client, control_network(ident)) == control_network(ident),
+    )
     cpus = split_cpus(parse_cpu_list(available), wanted.server_cpus, wanted.load_cpus)
     if cpus.note:
         say(cpus.note)
@@ -81,7 +87,7 @@ def make_site(ground: Ground, owner: Owner, *, keep: bool) -> Site:
         client=ground.client,
         lab=ground.lab_id,
         owner=owner,
-        network=pod_network(ground.client, f"netpoll-lab-{ground.lab_id}"),
+        network=pod_network(ground.client, control_network(ground.lab_id)),
         images=ground.images,
         server_cpus=format_cpu_list(ground.cpus.server),
         load_cpus=format_cpu_list(ground.cpus.load),

@@ -121,27 +121,32 @@ def control_state(client: docker.DockerClient, lab: str) -> dict[str, str]:
     return {str(c.labels[ROLE]): str(c.status) for c in found if c.labels.get(ROLE) in roles}
 
 
+def control_network(lab: str) -> str:
+    """Return the name of a lab's own network."""
+    return f"netpoll-lab-{lab}"
+
+
 def ensure_network(client: docker.DockerClient, lab: str, owner: Owner) -> str:
     """Return the control network's name, creating the bridge where it is absent."""
-    name = f"netpoll-lab-{lab}"
+    name = control_network(lab)
     if not client.networks.list(names=[name], filters={"label": f"{LAB}={lab}"}):
         client.networks.create(name, driver="bridge", labels=labels(lab, "network", owner))
     return name
 
 
-def pod_network(client: docker.DockerClient, control_network: str) -> str:
+def pod_network(client: docker.DockerClient, otherwise: str) -> str:
     """Return the network that pods are on: the engine's default bridge, where there is one that lets containers talk.
 
     In every network of one's own the engine answers DNS inside each container, by NAT rules in its namespace. They make
     the kernel track each connection there, those on loopback too: a tenth of the speed, and a wall at nf_conntrack_max
-    (docs/decisions/0005). Without such a bridge the control network must do, wall and all.
+    (docs/decisions/0005). Without such a bridge it is `otherwise`, wall and all.
     """
     for network in client.networks.list(names=["bridge"]):
         options = network.attrs.get("Options") or {}
         is_default = options.get("com.docker.network.bridge.default_bridge") == "true"
         if is_default and options.get("com.docker.network.bridge.enable_icc") != "false":
             return str(network.name)
-    return control_network
+    return otherwise
 
 
 def _join(client: docker.DockerClient, name: str, network: str) -> None:

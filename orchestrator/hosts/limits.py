@@ -55,23 +55,26 @@ def read_limits(state: Path, proc: Path = Path("/proc")) -> HostLimits:
         pids_max=pids if isinstance(pids, int) else None,
         tcp_memory_pages=_word(proc / "sys/net/ipv4/tcp_mem", 2),
         conntrack_max=_number(proc / "sys/net/netfilter/nf_conntrack_max"),
+        pods_tracked=bool(kept.get("pods_tracked", False)),
         nofile_granted=granted,
         fingerprint=fingerprint,
         assumed=tuple(assumed),
     )
 
 
-def keep_granted(state: Path, *, nofile: int, wanted: int, engine: str, pids_max: int | None = None) -> None:
+def keep_granted(
+    state: Path, *, nofile: int, wanted: int, engine: str, pids_max: int | None = None, pods_tracked: bool = False
+) -> None:
     """Keep what the engine granted a container, for plans made without asking it. A file that cannot be written is not.
 
     nofile: descriptors of one process, of the number wanted. engine: its version. pids_max: its limit of one
-    container; None: unlimited. A cap met earlier stays known when fewer are asked for and granted.
+    container; None: unlimited. pods_tracked: the kernel tracks connections in a pod's namespace. A cap met earlier stays known when fewer are asked for and granted.
     """
     known, _ = _granted(kept := _kept(state))
     if known is not None and wanted <= known:
         nofile, wanted = known, int(str(kept["wanted"]))
     document = {"nofile": nofile, "wanted": wanted, "engine": engine, "pids_max": pids_max}
-    document["kernel"] = platform.release()
+    document |= {"kernel": platform.release(), "pods_tracked": pods_tracked}
     path = state / "limits.json"
     partial = path.with_name(f"limits.{os.getpid()}.tmp")
     try:

@@ -131,17 +131,17 @@ def threads(ask: Ask) -> Bound | None:
 
 
 def tracked(ask: Ask) -> Bound:
-    """Entries of connection tracking, which the NAT rules of Docker's resolver switch on in the pod's namespace.
+    """Entries of connection tracking, where NAT rules of Docker's resolver switch it on in the pod's namespace.
 
-    The load crosses no other namespace. Closed connections stay in the table for two minutes.
+    On the engine's default bridge there are none. Closed connections stay in the table for two minutes.
     """
     wanted, unit, scenario = ask.connections, "connections", ask.scenario
     if scenario.kind == "storm":
         unit = "open or closed connections"
         lasting_s = min(scenario.warmup_s + scenario.measure_s, TRACKED_AFTER_CLOSE_S)
         wanted *= 1 + lasting_s // scenario.every_s
-    if ask.host.conntrack_max is None:
-        text = "this kernel tracks no connections; the load stays in the pod's namespace"
+    if ask.host.conntrack_max is None or not ask.host.pods_tracked:
+        text = "nothing tracks connections in the pod's namespace, and the load stays in it"
         return Bound("conntrack", None, text, "", "host", wanted=wanted, unit=unit)
     return Bound(
         name="conntrack",

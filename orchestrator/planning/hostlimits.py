@@ -26,6 +26,7 @@ class HostLimits:
     epoll_watches: int | None = None  # fs.epoll.max_user_watches, for each user
     tcp_memory_pages: int | None = None  # tcp_mem[2], pages of 4 KiB for all sockets' buffers
     conntrack_max: int | None = None  # None: no connection tracking in this kernel
+    pods_tracked: bool = False  # True: pods are not on the engine's default bridge (docs/decisions/0005)
     nofile_granted: int | None = None  # what the engine granted a container when it was last asked
     fingerprint: Mapping[str, str] = field(default_factory=dict)  # kernel, CPU model, memory, engine
     assumed: tuple[str, ...] = ()  # what could not be read, and what is believed instead

@@ -22,7 +22,7 @@ _FEWER = "a machine with more memory, or fewer connections"
 def kernel_bytes(ask: Ask) -> float:
     """Return the kernel's memory for one connection, both ends, its tracking, and unread data where answers flow."""
     unread = 0.0 if ask.scenario.kind == "hold" else UNREAD_BYTES
-    tracking = TRACKED_BYTES if ask.host.conntrack_max is not None else 0.0
+    tracking = TRACKED_BYTES if ask.host.pods_tracked and ask.host.conntrack_max is not None else 0.0
     return ask.costs.server.kernel_bytes + ask.costs.generator.kernel_bytes + 2 * UNCHARGED_BYTES + tracking + unread
 
 

@@ -29,6 +29,7 @@ HOST = HostLimits(
     epoll_watches=5_491_532,
     tcp_memory_pages=575_802,
     conntrack_max=262_144,
+    pods_tracked=True,
 )
 COSTS = Costs(EndCost(1_000.0, 1_632.0, True), GeneratorCost(600.0, 1_632.0, 50e6, 20_000.0, 100_000.0, True))
 PROFILE = Profile("c100k", "", {"net.core.somaxconn": "4096"}, 1 << 20, True, "auto", "auto")
@@ -110,7 +111,7 @@ def test_memory_of_answers_on_their_way_counts_where_they_flow() -> None:
     closed = replace(HOLD, kind="closed", measure_s=10.0)
 
     assert "10,856 bytes" in bound("kernel memory", ask(closed)).formula
-    assert "8,000 bytes" in bound("kernel memory", ask(host=replace(HOST, conntrack_max=None))).formula
+    assert "8,000 bytes" in bound("kernel memory", ask(host=replace(HOST, pods_tracked=False))).formula
 
 
 def test_a_cost_that_was_not_measured_here_says_so() -> None:

@@ -16,7 +16,7 @@ ROOMY = replace(HOST, conntrack_max=None, epoll_watches=None, tcp_memory_pages=N
 @pytest.mark.parametrize(
     ("changes", "per_host", "binds"),
     [
-        ({"conntrack_max": 262_144}, 262_144, "conntrack"),
+        ({"conntrack_max": 262_144, "pods_tracked": True}, 262_144, "conntrack"),
         ({"epoll_watches": 500_000}, 250_000, "epoll watches"),
         ({"file_max": 301_183}, 150_000, "open files"),
     ],
@@ -54,7 +54,7 @@ def test_a_variant_of_one_process_ends_at_its_descriptors() -> None:
 
 def test_hosts_for_a_goal_are_rounded_up() -> None:
     """Four hosts of 262,144 hold a million, three do not; a host that holds nothing is none of any number."""
-    found = extrapolate(ask(host=replace(ROOMY, conntrack_max=262_144)), 1, None)
+    found = extrapolate(ask(host=replace(ROOMY, conntrack_max=262_144, pods_tracked=True)), 1, None)
 
     assert (4, 39) == (found.hosts_for(1_000_000), found.hosts_for(10_000_000))
     assert replace(found, per_host=0).hosts_for(1_000_000) is None
