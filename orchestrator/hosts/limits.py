@@ -68,7 +68,8 @@ def keep_granted(
     """Keep what the engine granted a container, for plans made without asking it. A file that cannot be written is not.
 
     nofile: descriptors of one process, of the number wanted. engine: its version. pids_max: its limit of one
-    container; None: unlimited. pods_tracked: the kernel tracks connections in a pod's namespace. A cap met earlier stays known when fewer are asked for and granted.
+    container; None: unlimited. pods_tracked: the kernel tracks connections in a pod's namespace.
+    A cap met earlier stays known when fewer are asked for and granted.
     """
     known, _ = _granted(kept := _kept(state))
     if known is not None and wanted <= known:
