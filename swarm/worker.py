@@ -61,6 +61,7 @@ class Worker:
         self._users: dict[str, int] = {}
         self._complained: set[str] = set()
         self._releases = False
+        self._is_leaving = False
         self._closing: gevent.Greenlet | None = None
         self._releasing: gevent.Greenlet | None = None
         self._flushing = RLock()
@@ -78,6 +79,7 @@ class Worker:
         events = self.environment.events
         events.test_start.add_listener(self._begin_test)
         events.test_stop.add_listener(self._end_test)
+        events.quitting.add_listener(self._leave)
         # Importing Locust leaves ~100,000 objects; walking them for garbage would pause the load for milliseconds.
         events.spawning_complete.add_listener(lambda user_count, **_: gc.freeze())
         if self.own is not None:
@@ -177,6 +179,8 @@ class Worker:
 
     def _rejoin(self, _: Any) -> None:
         """A restarted master does not know this worker: stop what the last one asked for, and say ready again."""
+        if self._is_leaving:
+            return
         log.warning("the master was restarted; joining it again")
         if self.runner.worker_state != STATE_INIT:
             self.runner.stop()
@@ -227,8 +231,12 @@ class Worker:
         if hasattr(self.runner, "_send_stats"):
             self.runner._send_stats()
 
+    def _leave(self, **_: Any) -> None:
+        """Locust says goodbye to the master now; a report after that would look like a worker it does not know."""
+        self._is_leaving = True
+
     def _report_for_ever(self) -> None:
-        while True:
+        while not self._is_leaving:
             gevent.sleep(REPORT_S)
             try:
                 self.report()
@@ -260,7 +268,8 @@ class Worker:
                 "deltas": deltas,
             }
             self._cpu_ns, self._engine_ns, self._wall_ns = cpu_ns, engine_ns or 0, wall_ns
-            self.runner.send_message("lab_report", report)
+            if not self._is_leaving:
+                self.runner.send_message("lab_report", report)
 
 
 def _read_rss_bytes() -> int:

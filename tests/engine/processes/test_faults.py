@@ -195,3 +195,21 @@ def test_a_worker_without_the_engine_says_how_to_build_it(make_swarm: Any, c_epo
 
     assert kind.startswith("the load engine /nowhere/libengine.so is not there; build it: make -C swarm/engine")
     assert (1, 0) == (count, row["answered"])
+
+
+def test_a_worker_that_was_told_to_go_stays_away(make_swarm: Any, c_epoll: Path) -> None:
+    """SIGTERM under load: it is gone from the master's list at once, and nothing brings it back; the other goes on."""
+    lab: Lab = make_swarm(c_epoll, SCENARIOS)
+    lab.start_swarm(2)
+    lab.start("engine", 2, 10)
+    wait_for("load runs", lambda: lab.connections()["established"] == 20)
+    lab.processes["w1"].terminate()
+    lab.processes["w1"].wait(timeout=30)
+    seen = []
+    end_s = time.monotonic() + 4.0  # longer than it takes to ask a stranger in
+    while time.monotonic() < end_s:
+        seen.append(({worker["id"] for worker in lab.state()["workers"]}, lab.connections()["established"]))
+        time.sleep(0.2)
+
+    assert ({"w0"}, 20) == seen[-1]  # Locust gives the lost user to the one that stayed
+    assert all(workers == {"w0"} for workers, _ in seen)
