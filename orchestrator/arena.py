@@ -123,11 +123,21 @@ def standstill(lab: Lab, site: Site, control: ControlPlane) -> Iterator[None]:
         if members:
             wake(client, site.lab)
         if workers:
-            holder = start_holder(site, _HOLDER, lab.profiles[lab.arena.profile])
-            addresses = arena_addresses(lab.variants[name] for name in lab.arena.variants)
-            nonce = arena_nonce(state_folder(lab.root))
-            settings = swarm_settings(lab.scenarios.values(), addresses, once=False, nonce=nonce)
-            start_worker(site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)
+            return_worker(lab, site, control)
+
+
+def return_worker(lab: Lab, site: Site, control: ControlPlane) -> None:
+    """Give a standing arena its worker back, or one of its master's present address; without an arena do nothing.
+
+    site: one that leaves alone what runs as wanted.
+    """
+    if not _members(site.client, site.lab):
+        return
+    holder = start_holder(site, _HOLDER, lab.profiles[lab.arena.profile])
+    addresses = arena_addresses(lab.variants[name] for name in lab.arena.variants)
+    nonce = arena_nonce(state_folder(lab.root))
+    settings = swarm_settings(lab.scenarios.values(), addresses, once=False, nonce=nonce)
+    start_worker(site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)
 
 
 def wake(client: docker.DockerClient, lab: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.arena import standstill
+from orchestrator.arena import return_worker, standstill
 from orchestrator.containers.clear import clear_abandoned, clear_owned
 from orchestrator.containers.control import ControlPlane, control_state
 from orchestrator.containers.engine import Say
@@ -101,7 +101,9 @@ def run_suite(
         finally:
             if was_standing and (declared is not None or told is not lab):
                 # The master was told of what the standing lab does not have; it gets its own words back.
-                bring_up_control(declared or lab, ground, current_owner(STANDING))
+                restored, standing = declared or lab, current_owner(STANDING)
+                control = bring_up_control(restored, ground, standing)
+                return_worker(restored, make_site(ground, standing, keep=True), control)
             clear_owned(ground.client, lab_id(lab.root), owner)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -265,20 +265,43 @@ def test_a_locustfile_that_cannot_be_imported_is_named_with_its_line(lab: LabFil
     assert "mine.py:1: ModuleNotFoundError" in trial["void"]
 
 
-def test_a_master_that_was_killed_and_restarted_has_its_worker_back(lab: LabFile, client: docker.DockerClient) -> None:
-    """The arena can be loaded again from its page, without another `lab up`."""
+@pytest.fixture(scope="module")
+def standing(lab: LabFile, client: docker.DockerClient) -> Iterator[LabFile]:
+    """The lab with its page and an arena of one variant; the tests before this one want none standing."""
     lab.run("up", "--no-load", timeout_s=600)
-    try:
-        master = client.containers.get(f"netpoll-lab-{lab.id}-master")
-        master.kill(signal="SIGKILL")
-        master.restart(timeout=5)
-        wait_until(lambda: "ready" in [w["state"] for w in ask("/lab/state")["workers"]])
-        form = {"user_count": 1, "spawn_rate": 1, "scenario": "short", "variants": "c-epoll"}
-        started = ask("/swarm", form | {"connections_per_user": 20})
-        assert started.get("success"), started
-        wait_until(lambda: ask("/lab/state")["connections"]["established"] == 20)
-        wait_until(lambda: any(row["num_requests"] > 1000 for row in ask("/stats/requests")["stats"]))
-        ask("/stop", {})
-    finally:
-        lab.run("down")
+    yield lab
+    lab.run("down")
     assert [] == lab.containers(client)
+
+
+def load_the_arena() -> None:
+    """Start a swarm of one engine user as the page does, see it connected and answered, and stop it."""
+    wait_until(lambda: "ready" in [w["state"] for w in ask("/lab/state")["workers"]])
+    form = {"user_count": 1, "spawn_rate": 1, "scenario": "short", "variants": "c-epoll", "connections_per_user": 20}
+    started = ask("/swarm", form)
+    assert started.get("success"), started
+    wait_until(lambda: ask("/lab/state")["connections"]["established"] == 20)
+    wait_until(lambda: any(row["num_requests"] > 1000 for row in ask("/stats/requests")["stats"]))
+    ask("/stop", {})
+    wait_until(lambda: ask("/lab/state")["state"] in ("ready", "stopped"))
+
+
+def test_a_master_that_was_killed_and_restarted_has_its_worker_back(
+    standing: LabFile, client: docker.DockerClient
+) -> None:
+    """The arena can be loaded again from its page, without another `lab up`."""
+    master = client.containers.get(f"netpoll-lab-{standing.id}-master")
+    master.kill(signal="SIGKILL")
+    master.restart(timeout=5)
+
+    load_the_arena()
+
+
+def test_a_run_beyond_the_arena_leaves_it_as_it_was(standing: LabFile, tmp_path: Path) -> None:
+    """The master was told of another variant and another scenario; afterwards its page offers its own again."""
+    path = write(tmp_path, OWN)
+    standing.run("run", "--locustfile", path, "--variant", "go-nethttp", "--users", "2", "--time", "2s")
+    load_the_arena()
+
+    assert "variants: 'go-nethttp' is unknown" in ask("/swarm", {"user_count": 1, "variants": "go-nethttp"})["message"]
+    assert "scenario: 'locustfile' is unknown" in ask("/swarm", {"user_count": 1, "scenario": "locustfile"})["message"]
