@@ -158,6 +158,14 @@ def test_locust_users_are_one_for_each_connection(clock: Clock) -> None:
     assert ("start", 50, 50, "plain", ["c-epoll"]) in swarm.orders
 
 
+def test_many_locust_users_are_begun_at_a_rate_that_leaves_workers_their_heartbeat(clock: Clock) -> None:
+    """All at once, 100,000 silence their workers for so long that Locust ends the test."""
+    swarm = Swarm(clock, lambda since_s: {"answered": 100_000} if since_s > 1.0 else {})
+    run(clock, replace(HOLD, connections=100_000), swarm, users="locust")
+
+    assert ("start", 100_000, 10_000, "hold", ["c-epoll"]) in swarm.orders
+
+
 def test_an_open_load_goes_on_until_every_planned_arrival_has_its_outcome(clock: Clock) -> None:
     """Stopping at the window's end would turn what is under way into missing answers; closed loops stop there."""
     swarm = Swarm(clock)
