@@ -38,7 +38,9 @@ def _descriptors(ask: Ask, name: str, most: int, several: str) -> Bound:
     elif ask.limit.source.startswith("fs."):
         fix = tune(ask, "fs.nr_open")
     else:
-        fix = "a higher hard limit of the engine (LimitNOFILE of its service, or --default-ulimit)"
+        fix = "a higher hard limit of the engine (LimitNOFILE of its service)"
+    if name.startswith("worker") or ask.variant.processes == "reuseport":
+        fix += "; the plan starts more processes where more connections are asked for"
     return Bound(
         name=name,
         most=float(most),
@@ -81,10 +83,12 @@ def port_search(ask: Ask) -> Bound:
 
 
 def accept_queue(ask: Ask) -> Bound:
-    """What may be connecting at once without loss: the accept queues of all listeners."""
-    storm = ask.scenario.kind == "storm"
-    # The loads keep half of one queue busy between them, at least 16 connects each (load/told.py).
-    opening = ask.workers * max(ask.queue // ask.workers // 2, 16)
+    """What may wait to be accepted without loss: the accept queues of all listeners.
+
+    A connect is done for the load when the kernel has done the handshake, however many wait to be accepted by then. A
+    server that accepts more slowly than the load opens (Go, threads) overflows a shorter queue: SYNs are lost, and come
+    again after a second.
+    """
     several = f" x {ask.server_processes} listeners" if ask.server_processes > 1 else ""
     return Bound(
         name="accept queue",
@@ -92,8 +96,8 @@ def accept_queue(ask: Ask) -> Bound:
         formula=f"min(backlog, somaxconn) + 1 = {ask.queue + 1:,}{several}, if the server accepts nothing meanwhile",
         fix="a higher net.core.somaxconn in the profile",
         whose="container",
-        wanted=ask.connections if storm else float(opening),
-        unit="connects at once",
+        wanted=ask.connections,
+        unit="waiting to be accepted",
         hard=False,
     )
 
