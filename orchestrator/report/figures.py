@@ -100,6 +100,11 @@ def bar(share: float | None, width: int, ascii_only: bool = False) -> str:
     return "█" * full + (_EIGHTHS[eighths - 1] if eighths else "")
 
 
+def stacked(label: str) -> str:
+    """A row's name in two lines where it names a setting it does without: columns are narrow."""
+    return label.replace(" without ", " without\n  ")
+
+
 def to_ascii(text: str) -> str:
     """The same for a stream that cannot carry our few signs."""
     for sign, plain_sign in (("µ", "u"), ("≥", ">="), ("…", "~")):

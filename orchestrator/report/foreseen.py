@@ -41,26 +41,33 @@ def foreseen_table(rows: Sequence[Summary], ascii_only: bool = False) -> Table |
     lines = [(row, one) for row in rows if row.valid for one in compare(row.predicted, row.metrics)]
     if not lines:
         return None
-    title = Text(f"{rows[0].scenario}: predicted and seen", style="bold")
+    title = Text(f"{rows[0].scenario}: predicted and seen (failed: more than {TOLERANCE_RATIO:.0%} off)", style="bold")
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for header in ("variant", "figure", "predicted", "seen", "off", "", "binds first"):
+    for header in ("variant", "figure", "predicted", "seen", "off", ""):
         is_figure = header in ("predicted", "seen", "off")
-        table.add_column(header, no_wrap=header != "binds first", justify="right" if is_figure else "left")
+        table.add_column(header, no_wrap=True, justify="right" if is_figure else "left")
     label = ""
     for row, one in lines:
         write = _WRITTEN.get(one.name, figures.plain)
-        is_first = row.label != label
-        label = row.label
         cells = (
-            row.label if is_first else "",
+            row.label if row.label != label else "",
             _NAMES.get(one.name, one.name),
             write(one.predicted),
             write(one.seen),
             figures.UNKNOWN if one.off_ratio is None else f"{one.off_ratio * 100:+.1f} %",
-            f"more than {TOLERANCE_RATIO:.0%} off" if one.has_failed else "",
-            row.binds_first if is_first else "",
+            "failed" if one.has_failed else "",
         )
+        label = row.label
         texts = [Text(figures.to_ascii(cell) if ascii_only else cell) for cell in cells]
         texts[5].stylize("red")
         table.add_row(*texts)
     return table
+
+
+def foreseen_lines(rows: Sequence[Summary]) -> list[str]:
+    """Return what was to bind first, a line for each constraint with the rows it stands for."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.binds_first:
+            found.setdefault(row.binds_first, []).append(row.label)
+    return [f"predicted to bind first: {bound} ({', '.join(labels)})" for bound, labels in found.items()]

@@ -18,7 +18,7 @@ from orchestrator.model import Run
 from orchestrator.report import figures
 from orchestrator.report.ablation import ablation_table, counters_in_words
 from orchestrator.report.columns import Column, are_kinds_cut, cost_columns, relate, service_columns
-from orchestrator.report.foreseen import foreseen_table
+from orchestrator.report.foreseen import foreseen_lines, foreseen_table
 from orchestrator.report.steps import steps_table
 from orchestrator.verdicts.summary import Summary, summarise_run
 
@@ -83,6 +83,7 @@ def footnotes(rows: Sequence[Summary]) -> list[str]:
     known = [f"{label} {figures.size(weight)}" for label, weight in weights if weight is not None]
     if known:
         lines.append(f"the swarm's workers together: {', '.join(known)}")
+    lines += foreseen_lines(rows)
     missing += [("no trial finished", row.label) for row in rows if not row.finished]
     notes = [(note, row.label) for row in rows for note in row.notes]
     everyone = [row.label for row in rows if row.valid]
@@ -125,7 +126,7 @@ def _draw(
 ) -> Table:
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("variant", no_wrap=True)
-    cells = [[Text(row.label, style="" if row.valid else "dim")] for row in rows]
+    cells = [[Text(figures.stacked(row.label), style="" if row.valid else "dim")] for row in rows]
     for column in columns:
         shares = relate(column, rows)
         _add(table, cells, column.header, [column.text(row) for row in rows], ascii_only=ascii_only)

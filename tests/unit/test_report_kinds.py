@@ -118,15 +118,15 @@ ABLATION = (
 
 def test_an_ablation_shows_each_settings_ceiling_and_its_counter() -> None:
     """Lower with the counter that shows it, no effect where nothing moved, and a void one is not known."""
-    lines = drawn(*ABLATION, width=120)
+    lines = drawn(*ABLATION)
     at = lines.index("x: one setting taken back at a time")
 
     assert [
         "c-epoll (all in place) 2,000 ████████ 100 % 4 TCPTimeouts",
-        "c-epoll net.core.somaxconn=128 900 ███▋ 45.0 % lower 1,100 ListenOverflows",
-        "c-epoll net.core.rmem_max=212992 1,990 ████████ 99.5 % no effect",
-        "c-epoll net.ipv4.tcp_syncookies=0 2,000 ████████ 100 % same, but see 7 TCPReqQFullDrop",
-        "c-epoll nofile=1024 - - not known: no valid trial",
+        "c-epoll somaxconn=128 900 ███▋ 45.0 % lower 1,100 ListenOverflows",
+        "c-epoll rmem_max=212992 1,990 ████████ 99.5 % no effect",
+        "c-epoll tcp_syncookies=0 2,000 ████████ 100 % same, but see 7 TCPReqQFullDrop",
+        "c-epoll nofile=1024 - - not known",
     ] == lines[at + 2 : at + 7]
 
 
@@ -157,14 +157,33 @@ def test_predictions_stand_beside_what_was_seen_and_a_failed_one_says_so() -> No
     base = trial("hold", "c-epoll", connections_requested=2000, connections_held=2000, memory_bytes_per_connection=1400)
     predicted = {"connections_held": 2000.0, "memory_bytes_per_connection": 1000.0, "established_s": 0.5}
     spec = replace(base.spec, bounds=(bound,), predicted=predicted)
-    lines = drawn(replace(base, spec=spec), width=120)
-    at = lines.index("x: predicted and seen")
+    lines = drawn(replace(base, spec=spec))
+    at = lines.index("x: predicted and seen (failed: more than 15% off)")
 
     assert [
-        "c-epoll connections held 2,000 2,000 +0.0 % server descriptors: 19,936 connections",
-        "memory per connection 1000 B 1.37 KiB +40.0 % more than 15% off",
+        "c-epoll connections held 2,000 2,000 +0.0 %",
+        "memory per connection 1000 B 1.37 KiB +40.0 % failed",
         "time to open all 500 ms - -",
     ] == lines[at + 2 : at + 5]
+    assert "predicted to bind first: server descriptors: 19,936 connections (c-epoll)" in lines
+
+
+def test_the_widest_ablation_fits_a_hundred_columns_uncut() -> None:
+    """The longest setting, several counters, large figures: nothing is cut, each counter has a line of its own."""
+    counters = {"ListenDrops": 11_531.0, "ListenOverflows": 11_531.0, "RetransSegs": 9_460.0, "OutRsts": 1.0}
+    held: dict[str, Any] = {"connections_requested": 40_000, "p50_s": 0.0, "p99_s": 0.0, "established_s": 44.3}
+    lines = drawn(
+        trial("hold", "go-nethttp", connections_held=34_603, errors={"timeout in first byte": 5397}, **held),
+        trial(
+            "hold", "go-nethttp", "net.ipv4.ip_local_port_range=32768 60999", connections_held=28_231,
+            counters=counters, **held,
+        ),
+    )  # fmt: skip
+    text = "\n".join(lines)
+
+    assert "…" not in text.replace("timeout i…", "")
+    assert "go-nethttp ip_local_port_range= 28,231 ██████▌ 81.6 % lower 11,531 ListenDrops" in lines
+    assert {"32768 60999 11,531 ListenOverflows", "9,460 RetransSegs", "1 more"} <= set(lines)
 
 
 @pytest.mark.parametrize(("seen", "has_failed"), [(115.0, False), (116.0, True), (84.0, True), (85.0, False)])
