@@ -26,6 +26,9 @@ PROMETHEUS_PORT = 9090
 # What the exporter needs to look into other containers' processes; reasons in images/exporter.Dockerfile.
 EXPORTER_CAPABILITIES = ("SYS_PTRACE", "DAC_READ_SEARCH", "NET_ADMIN")
 
+# They share their CPUs with the load. Fifty workers that answer a million at once would leave the master a fiftieth of
+# a core, and it would seem dead; with this it gets what it needs, which is little.
+_SHARES = 32 * 1024
 
 _FORM = ("--users", "50", "--spawn-rate", "50")  # what the web UI's start form is filled in with
 
@@ -73,6 +76,7 @@ def ensure_control(
             alias="master",
             ports={MASTER_WEB_PORT: pages.web_port},
             cpus=cpus,
+            cpu_shares=_SHARES,
             tmpfs={"/tmp": "size=64m"},
         ),
         Spec(
@@ -83,6 +87,7 @@ def ensure_control(
             alias="exporter",
             ports={EXPORTER_PORT: pages.exporter_port},
             cpus=cpus,
+            cpu_shares=_SHARES,
             user="0:0",
             capabilities=EXPORTER_CAPABILITIES,
             host_pids=True,

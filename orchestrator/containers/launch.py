@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import docker
+import requests
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import Ulimit
@@ -22,6 +24,8 @@ from orchestrator.containers.labels import SPEC, Owner, labels
 from orchestrator.errors import LimitRefused, NotReady
 
 NOBODY = "65534:65534"
+_REMOVALS = 5  # tries
+_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Spec:
     host_pids: bool = False
     health_check: bool = False  # the image's own; off in trials, where its exec would be load on the server's CPUs
     alias: str | None = None  # the name other containers of the control network find it by
+    cpu_shares: int | None = None  # of the CPUs it shares, where they are short; everybody else has 1,024
 
     def digest(self) -> str:
         """Return what identifies the spec, to see later whether a running container still is what is wanted."""
@@ -88,6 +93,8 @@ def launch(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> R
         options["ulimits"] = [Ulimit(name="nofile", soft=spec.nofile, hard=spec.nofile)]
     if spec.cpus is not None:
         options["cpuset_cpus"] = spec.cpus
+    if spec.cpu_shares is not None:
+        options["cpu_shares"] = spec.cpu_shares
     if spec.join is not None:
         options["network_mode"] = f"container:{spec.join}"
     elif spec.network is not None:
@@ -148,17 +155,25 @@ def run_inside(client: docker.DockerClient, container_id: str, command: list[str
 
 def remove(client: docker.DockerClient, container_id: str) -> None:
     """Remove a container with its anonymous volumes, running or not; one that is gone already is fine."""
-    with contextlib.suppress(NotFound):
+    for is_last in (False,) * (_REMOVALS - 1) + (True,):
         try:
             client.api.remove_container(container_id, v=True, force=True)
-        except APIError as error:
-            if "already in progress" not in str(error.explanation):
+            return
+        except NotFound:
+            return
+        except (APIError, requests.ReadTimeout) as error:
+            if isinstance(error, APIError) and "already in progress" in str(error.explanation):
+                return
+            if is_last:
                 raise
+            time.sleep(_AGAIN_S)
 
 
 def stop(client: docker.DockerClient, container_id: str, grace_s: int) -> None:
     """Ask a container to end (SIGTERM), give it grace_s seconds, and remove it; one that is gone already is fine."""
-    with contextlib.suppress(NotFound):
+    # A busy engine may fail to stop what it then removes: seen with a hundred containers, "PID is zombie and can not be
+    # killed".
+    with contextlib.suppress(NotFound, APIError, requests.ReadTimeout):
         client.api.stop(container_id, timeout=grace_s)
     remove(client, container_id)
 

@@ -7,8 +7,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from docker.errors import APIError
+import requests
+from docker.errors import APIError, NotFound
 
+from orchestrator.containers import launch
 from orchestrator.containers.launch import Spec, _refusal
 from orchestrator.errors import LimitRefused, NotReady
 
@@ -47,6 +49,7 @@ CHANGES: Mapping[str, Any] = {
     "host_pids": True,
     "health_check": True,
     "alias": "master",
+    "cpu_shares": 2048,
 }
 
 
@@ -127,3 +130,48 @@ def test_any_other_refusal_is_one_line_with_the_engines_last_words() -> None:
 def test_an_engine_without_an_explanation_is_quoted_all_the_same() -> None:
     """The status line is better than nothing."""
     assert ": 500 Server Error. Try: lab gc" == str(_refusal(SPEC, APIError("500 Server Error")))[-31:]
+
+
+class Stubborn:
+    """An engine's client that fails to stop, and fails to remove a given number of times."""
+
+    def __init__(self, failures: list[Exception]) -> None:
+        self.failures, self.tries = failures, 0
+
+    @property
+    def api(self) -> Stubborn:
+        return self
+
+    def stop(self, _container_id: str, timeout: int) -> None:
+        raise APIError(f"500 Server Error: PID is zombie and can not be killed after {timeout} s")
+
+    def remove_container(self, _container_id: str, *, v: bool, force: bool) -> None:
+        assert (True, True) == (v, force)
+        self.tries += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("failures", "tries"),
+    [
+        ([], 1),
+        ([APIError("500 Server Error")], 2),
+        ([requests.ReadTimeout()] * 4, 5),
+        ([NotFound("404")], 1),
+        ([APIError("409", explanation="removal of container is already in progress")], 1),
+    ],
+)
+def test_a_busy_engine_is_asked_again(monkeypatch: pytest.MonkeyPatch, failures: list[Exception], tries: int) -> None:
+    """A stop that fails does not keep the container from being removed, nor does one failed removal."""
+    monkeypatch.setattr(launch, "_AGAIN_S", 0.0)
+    client = Stubborn(list(failures))
+    launch.stop(client, "ab12", 3)  # type: ignore[arg-type]
+    assert tries == client.tries
+
+
+def test_an_engine_that_never_removes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After five tries the engine's own words come out."""
+    monkeypatch.setattr(launch, "_AGAIN_S", 0.0)
+    with pytest.raises(APIError):
+        launch.stop(Stubborn([APIError("500 Server Error")] * 5), "ab12", 3)  # type: ignore[arg-type]
