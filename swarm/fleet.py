@@ -197,8 +197,7 @@ class Fleet:
             sources=shared_sources(scenario.sources) or self._sources,
             seed=zlib.crc32(f"{self._me}/{part.number}/{now_ns}".encode()) + 1,
             sample=1 if kind in ("hold", "storm") else SAMPLE,
-            # Loops that wait for a delay ask at the instants they first asked at: spread, or each round is a burst.
-            opens_per_s=connections / scenario.delay_s if kind == "closed" and scenario.delay_s else 0.0,
+            opens_per_s=_opens_per_s(scenario, connections),
             once=once,
             stays=once and kind == "hold",
             rate_per_s=rate_per_s,
@@ -213,3 +212,9 @@ class Fleet:
         least_ns = now_ns + SOON_S * 1e9
         periods = math.ceil((least_ns - origin_ns - shift_ns) / period_ns)
         return round(origin_ns + shift_ns + periods * period_ns)
+
+
+def _opens_per_s(scenario: Scenario, connections: int) -> float:
+    """Return how fast loops open. Those with a delay ask again when they first asked: spread over it, or each round is
+    a burst. A ramp's loops open as fast as they can, because its steps are short."""
+    return connections / scenario.delay_s if scenario.kind == "closed" and scenario.delay_s else 0.0

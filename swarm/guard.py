@@ -87,7 +87,7 @@ class Guard:
         elif event in LOOKUPS and self._master is not None:
             host = arguments[0].decode("latin-1") if isinstance(arguments[0], bytes) else arguments[0]
             if host and not _is_literal(host) and host != self._master[0]:
-                raise TargetRefused(f"{kinds.REFUSED}: {host!r} is a name; only literal addresses are loaded")
+                raise TargetRefused(f"{kinds.REFUSED}: {host} is a name; only literal addresses are loaded")
 
     def _judge_address(self, address: Any) -> None:
         host, port = str(address[0]), address[1]

@@ -158,8 +158,10 @@ def test_loops_with_a_delay_open_spread_over_it(played: Played) -> None:
     """Otherwise every round would be a burst: 100 connections with 4 s answers open at 25/s."""
     load([make_fleet((0, 1))], scenario(connections=100, delay_s=4.0), 0)
     load([make_fleet((0, 1))], scenario(connections=100), 0)
+    ramp = Ramp("connections", 5, 50, 2.0, 1.0, 0.0, 0.01, 0.1)
+    load([make_fleet((0, 1))], scenario("ramp", delay_s=4.0, ramp=ramp), 0)
 
-    assert [25.0, 0.0] == [group.opens_per_s for group in played.groups]
+    assert [25.0, 0.0, 0.0] == [group.opens_per_s for group in played.groups]
 
 
 def test_a_trials_hold_keeps_its_connections_open(played: Played) -> None:

@@ -189,6 +189,7 @@ def test_a_persons_locustfile_loads_the_target_and_nothing_else(make_swarm: Any,
             )
 
         stats = wait_for("each kind has asked", counted)
+        page = {entry["name"]: entry["error"] for entry in lab.get("/stats/requests")["errors"]}
         # two users of four classes each, two of them Crowds of seven connections
         wait_for("both crowds are connected", lambda: lab.connections()["established"] == 14)
         lab.stop(1)
@@ -207,6 +208,8 @@ def test_a_persons_locustfile_loads_the_target_and_nothing_else(make_swarm: Any,
         assert 0 == rows[name]["answered"], name
         assert ["target refused: "] == sorted({kind[:16] for kind in rows[name]["errors"]}), rows[name]["errors"]
     assert ["status 404"] == list(rows["404"]["errors"])
+    for name in ("foreign", "fast foreign", "socket", "by name"):
+        assert page[name].startswith("TargetRefused('target refused: "), page[name]
 
 
 AWAY = """
