@@ -19,6 +19,7 @@ from orchestrator.verdicts.reconcile import Parties
 _START_S = 30.0  # for Locust to spawn its users, on a busy machine
 _OPENED_PER_S = 2000.0  # far below the slowest opening measured (5,000/s, many connections on one pair of addresses)
 _TOUCH_S = 0.5  # after the last connect, so that a thread per connection has touched its stack
+_FEW, _LOOK_FEW_S, _LOOK_MANY_S = 5000, 0.05, 0.25  # connections that open within a look or two; seconds between looks
 _AGREE_S = 3.0  # for the last accepts to be done and the last closes to be seen by all parties
 _PARTS_S = 10.0  # for the workers to hand their parts in
 _DELAY_SHARE = 0.8  # of the delay after which the first answers are about to come
@@ -43,7 +44,9 @@ def offer_hold(phase: Phase) -> Load:
 
     # With a delay the first answers end it: whoever is not open by then is late, and memory would be read too late.
     opened_by_s = here_s + (opening_s if is_released else max(delay_s * _DELAY_SHARE, 0.5))
-    state = phase.wait_for(is_open, opened_by_s)
+    # Asking the master costs CPU of those who open; when all were open is the workers' own word, however often it asks.
+    every_s = _LOOK_FEW_S if requested <= _FEW else _LOOK_MANY_S
+    state = phase.wait_for(is_open, opened_by_s, every_s)
     if not state.answered:
         phase.wait(min(time.monotonic() + _TOUCH_S, opened_by_s) if not is_released else time.monotonic() + _TOUCH_S)
     held = exporter.read(name)
