@@ -135,7 +135,7 @@ def test_heartbeats_page_and_stop_are_prompt_while_the_engine_runs_flat_out(make
     page = lab.get("/stats/requests")
     lab.stop(2)
 
-    assert {"running"} == set().union(*states)
+    assert set().union(*states) <= {"spawning", "running"}
     assert sorted(set(counts)) == counts  # each look half a second later has seen more: no report was stuck
     assert max(waits_s) < 6.0  # not one of them took as long as the whole look
     assert 2 == page["worker_count"]
