@@ -6,6 +6,7 @@ are the master's CLOCK_MONOTONIC, which every container of one kernel shares.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,6 +19,7 @@ from orchestrator.model import Step
 
 T = TypeVar("T", int, float)
 
+_TRIES = 3
 _TIMEOUT_S = 10.0  # the master shares its core with the swarm; it answered within 0.7 s at 100,000 connections
 
 
@@ -213,7 +215,7 @@ class Master:
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         try:
-            answer = self._session.request(method, self.url + path, timeout=_TIMEOUT_S, **arguments)
+            answer = self._request(method, path, **arguments)
         except requests.RequestException as error:
             raise NotReady(
                 f"Locust's master does not answer {method} {self.url}{path}: {type(error).__name__}. "
@@ -223,6 +225,13 @@ class Master:
             raise NotReady(f"{method} {self.url}{path}: expected 200, seen {answer.status_code}: {answer.text[:200]!r}")
         body = answer.json()
         return body if isinstance(body, dict) else {}
+
+    def _request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        """Ask; what changes nothing is asked again where a busy master was late."""
+        for _ in range(_TRIES - 1 if method == "GET" else 0):
+            with contextlib.suppress(requests.Timeout):
+                return self._session.request(method, self.url + path, timeout=_TIMEOUT_S, **arguments)
+        return self._session.request(method, self.url + path, timeout=_TIMEOUT_S, **arguments)
 
 
 def _row(told: Mapping[str, Any]) -> Row:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.observe.exporter.epoll import FRESH_WITHIN_S, Instances
 from orchestrator.observe.exporter.errors import BadTarget, Unavailable
 from orchestrator.observe.exporter.look import Look, Value, Watched, watch
 from orchestrator.observe.exporter.reading import Ledger, Reading, take
@@ -97,6 +98,18 @@ def test_a_process_of_known_behaviour_is_read_as_it_is(known: Known) -> None:
     assert 100 <= number(reading, "context_switches_voluntary") < 1000
     assert number(reading, "uss_bytes") <= number(reading, "pss_bytes") <= number(reading, "rss_bytes") * 1.1
     assert not set(reading.values) & set(reading.missing)
+
+
+def test_processes_that_are_dear_together_are_not_counted_for_each_reading(known: Known) -> None:
+    """Each alone is within what a fresh reading may cost; together they are not, and the kept count has its age."""
+    instances = Instances(Path("/proc"))
+    both = [(known.process.pid, 1), (known.process.pid, 2)]
+    assert (10, 0.0) == ((first := instances.count(both, fresh=True)).watches, max(0.0, first.age_s))
+    assert instances.count(both, fresh=True).age_s <= 0.0
+    for kept in instances._known.values():
+        kept.cost_s = 0.6 * FRESH_WITHIN_S
+
+    assert instances.count(both, fresh=True).age_s > 0.0
 
 
 def test_each_connection_within_the_namespace_is_two_sockets(known: Known) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import requests
 
 from orchestrator.errors import NotReady
 from orchestrator.load.master import Master, Ramp, Row, SwarmState, Window
@@ -314,6 +315,28 @@ def test_a_refused_connection_is_one_line(silent: Master) -> None:
         f"Locust's master does not answer GET {silent.url}/lab/state: ConnectionError. "
         "Try: lab status, then docker logs of its master container"
     ) == str(caught.value)
+
+
+def test_a_master_that_is_late_is_asked_again_where_that_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two late answers to a question are borne; an order that may have been carried out is not given twice."""
+    asked: list[str] = []
+
+    def late(method: str, url: str, **_: Any) -> requests.Response:
+        asked.append(method)
+        if asked.count("GET") < 3:
+            raise requests.ReadTimeout
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, json.dumps(state({})).encode()
+        return answer
+
+    master = Master("http://127.0.0.1:1")
+    monkeypatch.setattr(master._session, "request", late)
+
+    assert 123.4 == master.state().monotonic_s
+    with pytest.raises(NotReady, match="ReadTimeout"):
+        asked.clear()
+        master.stop()
+    assert ["POST"] == asked
 
 
 def test_an_error_status_is_one_line_with_the_beginning_of_the_body(fake: FakeMaster) -> None:

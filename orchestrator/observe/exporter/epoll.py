@@ -4,8 +4,10 @@ Both grow with connections: finding the instances reads every descriptor's link 
 watch (1-2 µs each). The kernel holds the instance's mutex while it writes those lines, so the server's own epoll_wait
 and epoll_ctl wait meanwhile: 2,000 watches stop it for some 3 ms, 17,000 for some 25 ms. So what was found is kept for
 SCAN_EACH_S and a count for COUNT_EACH_S, longer where counting is dear. A caller that wants them fresh gets them fresh
-unless the last count took longer than FRESH_WITHIN_S: then it gets the kept one with its age. An instance shared by two
-processes or held in two descriptors counts twice: the kernel shows nothing that tells them apart.
+unless the last count took longer than FRESH_WITHIN_S: then it gets the kept one with its age. These bounds are the
+target's, not each process's: sixty servers that hold a million connections together would otherwise cost a tenth of a
+CPU, and a reading seconds. An instance shared by two processes or held in two descriptors counts twice: the kernel
+shows nothing that tells them apart.
 Source: fs/eventpoll.c ep_show_fdinfo.
 """
 
@@ -25,6 +27,8 @@ COUNT_EACH_S = 5.0  # a chart of watches needs no more
 REST_FACTOR = 500  # after a count, rest so many times what it took: at most 0.2 % of the time is spent counting
 FRESH_WITHIN_S = 0.05  # CPU time of the last count: some 30,000 watches, more than one process usually may hold
 SCAN_FRESH_BELOW = 1000  # descriptors that may be gone through within a fresh reading: 3 ms
+# Above, a process whose instances are known is not gone through again: new ones come at start, with few descriptors.
+SCAN_AGAIN_BELOW = 5000
 _LINK = "anon_inode:[eventpoll]"
 _GONE = (FileNotFoundError, ProcessLookupError)
 
@@ -64,10 +68,11 @@ class Instances:
             instances, watches, age_s = 0, 0, 0.0
             asked_s = time.monotonic()
             kept: dict[tuple[int, int], _Known] = {}
+            cost_s = sum(known.cost_s for known in self._known.values())
             for identity in processes:
                 known = self._known.get(identity, _Known())
                 try:
-                    self._refresh(identity[0], known, fresh=fresh)
+                    self._refresh(identity[0], known, cost_s, fresh=fresh)
                 except _GONE:
                     continue
                 kept[identity] = known
@@ -77,17 +82,20 @@ class Instances:
             self._known = kept
             return Counted(instances, watches, age_s)
 
-    def _refresh(self, pid: int, known: _Known, *, fresh: bool) -> None:
+    def _refresh(self, pid: int, known: _Known, cost_s: float, *, fresh: bool) -> None:
+        """Look into one process where that is due. cost_s: what the last counts took for all of them together."""
         folder = self._proc / str(pid)
         now_s = time.monotonic()
-        few = fresh and (folder / "fd").stat().st_size <= SCAN_FRESH_BELOW
-        if few or now_s - known.scanned_s >= SCAN_EACH_S:
+        descriptors = (folder / "fd").stat().st_size
+        is_settled = bool(known.fds) and descriptors > SCAN_AGAIN_BELOW
+        few = fresh and descriptors <= SCAN_FRESH_BELOW
+        if few or (now_s - known.scanned_s >= SCAN_EACH_S and not is_settled):
             found = [fd.name for fd in (folder / "fd").iterdir() if _is_epoll(fd)]
             if found != known.fds:
                 known.fds, known.counted_s = found, float("-inf")
             known.scanned_s = now_s
-        due = now_s - known.counted_s >= max(COUNT_EACH_S, REST_FACTOR * known.cost_s)
-        if due or (fresh and known.cost_s <= FRESH_WITHIN_S):
+        due = now_s - known.counted_s >= max(COUNT_EACH_S, REST_FACTOR * cost_s)
+        if due or (fresh and cost_s <= FRESH_WITHIN_S):
             started_s, started_cpu_s = time.monotonic(), time.thread_time()
             known.fds = [fd for fd in known.fds if _is_epoll(folder / "fd" / fd)]
             known.watches = sum(count_watches(read_text(folder / "fdinfo" / fd)) for fd in known.fds)
