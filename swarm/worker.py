@@ -31,7 +31,8 @@ from swarm.recorder import Recorder
 from swarm.release import release_for_ever
 from swarm.settings import BadSettings, Scenario, Settings, Target
 
-REPORT_S = 0.25  # docs/architecture.md: connection counts are at most this old
+REPORT_S = 0.25  # docs/architecture.md: connection counts are at most this old, with few workers
+REPORT_OF_EACH_S = 0.02  # with many, so that the master takes 50 reports a second and no more
 SETTLE_S = 0.1  # between two looks whether everything planned has an outcome
 IDLE_S = 3600.0
 
@@ -55,6 +56,7 @@ class Worker:
             lambda: self.fleet.read_cpu_ns(),
             lambda start_ns, end_ns: self.fleet.window(start_ns, end_ns),
         )
+        self._report_s = max(REPORT_S, REPORT_OF_EACH_S * (share[1] if share else 1))
         self.fleet = Fleet(self.recorder, client.ME, settings.opening, share)
         self.own = Own(own_classes, self.recorder) if own_classes else None
         self.choice: Choice | None = None
@@ -237,7 +239,7 @@ class Worker:
 
     def _report_for_ever(self) -> None:
         while not self._is_leaving:
-            gevent.sleep(REPORT_S)
+            gevent.sleep(self._report_s)
             try:
                 self.report()
             except Exception:  # the next report tries again; without reports the master would go blind
