@@ -22,6 +22,7 @@ _TOUCH_S = 0.5  # after the last connect, so that a thread per connection has to
 _FEW, _LOOK_FEW_S, _LOOK_MANY_S = 5000, 0.05, 0.25  # connections that open within a look or two; seconds between looks
 _AGREE_S = 3.0  # for the last accepts to be done and the last closes to be seen by all parties
 _PARTS_S = 10.0  # for the workers to hand their parts in
+_CELLS_PER_S = 20_000  # of the parts' histograms, which may have one for each connection, through the one master
 _DELAY_SHARE = 0.8  # of the delay after which the first answers are about to come
 
 
@@ -67,7 +68,7 @@ def offer_hold(phase: Phase) -> Load:
             break
     last = exporter.read(name)
     phase.stop()
-    window = phase.window(_PARTS_S)
+    window = phase.window(_PARTS_S + requested / _CELLS_PER_S)
     first_s, open_s = state.first_connect_s, state.last_established_s
     notes = () if open_s is None else (f"open {open_s - now_s:.2f} s after the order to start",)
     return Load(

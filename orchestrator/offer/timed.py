@@ -12,6 +12,7 @@ from orchestrator.offer.phase import Load, Phase
 
 _SETTLE_S = 1.0  # from the order to start until Locust has spawned its users; they warm up meanwhile
 _PARTS_S = 5.0  # for the workers to hand their parts in
+_CELLS_PER_S = 20_000  # of the parts' histograms, through the one master
 
 
 def offer_timed(phase: Phase) -> Load:
@@ -21,6 +22,7 @@ def offer_timed(phase: Phase) -> Load:
     here_s = time.monotonic()
     start_s = _SETTLE_S + scenario.warmup_s
     master.open_window(name, now_s + start_s, now_s + start_s + scenario.measure_s)
+    parts_s = _PARTS_S + scenario.connections / _CELLS_PER_S
     phase.start()
     phase.wait(here_s + start_s)
     first = exporter.read(name)
@@ -29,9 +31,9 @@ def offer_timed(phase: Phase) -> Load:
     state = phase.look()
     if scenario.kind == "closed":
         phase.stop()
-        window = phase.window(_PARTS_S)
+        window = phase.window(parts_s)
     else:
-        window = phase.window(scenario.delay_s + scenario.timeout_s + _PARTS_S)
+        window = phase.window(scenario.delay_s + scenario.timeout_s + parts_s)
         phase.stop()
     return Load(
         window=window,
