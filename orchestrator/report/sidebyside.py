@@ -84,12 +84,22 @@ def footnotes(rows: Sequence[Summary]) -> list[str]:
     if known:
         lines.append(f"the swarm's workers together: {', '.join(known)}")
     lines += foreseen_lines(rows)
+    lines += _loaded_by(rows)
     missing += [("no trial finished", row.label) for row in rows if not row.finished]
     notes = [(note, row.label) for row in rows for note in row.notes]
     everyone = [row.label for row in rows if row.valid]
     for text, variants in (*_grouped(missing).items(), *_grouped(notes).items()):
         lines.append(text if variants == everyone else f"{text} ({', '.join(variants)})")
     return lines
+
+
+def _loaded_by(rows: Sequence[Summary]) -> list[str]:
+    """Say who loaded: figures of Python's users and of the engine's are compared knowingly."""
+    words = {"engine": "loaded by the engine", "locust": "loaded by Locust users"}
+    return [
+        words[users] if all(row.users in (users, "") for row in rows) else f"{words[users]}: {', '.join(names)}"
+        for users, names in _grouped((row.users, row.label) for row in rows if row.users in words).items()
+    ]
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

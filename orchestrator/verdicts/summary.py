@@ -41,6 +41,7 @@ class Summary:
     counters: Mapping[str, float] = field(default_factory=dict)  # the kernel's that grew, over the valid trials
     predicted: Mapping[str, float] = field(default_factory=dict)  # before the run, by the names of the metrics
     binds_first: str = ""  # the constraint that was to, with its number
+    users: str = ""  # who loaded: engine or locust; "" where no trial finished
 
     @property
     def label(self) -> str:
@@ -126,6 +127,7 @@ def summarise(
         counters={name: float(grown) for name, grown in counters.items()},
         predicted=trials[0].spec.predicted if trials else {},
         binds_first=_binds_first(trials[0].spec) if trials else "",
+        users=trials[0].spec.users if trials else "",
     )
 
 

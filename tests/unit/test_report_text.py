@@ -211,6 +211,16 @@ def test_scenarios_follow_the_plan() -> None:
     assert [] == side_by_side(run_of())
 
 
+def test_who_loaded_is_said_once_where_all_were_loaded_alike() -> None:
+    """A raw specimen among engine-loaded variants is named; alone, one phrase does."""
+    engine = [replace(one, spec=replace(one.spec, users="engine")) for one in (trial("c-epoll"), trial("go-nethttp"))]
+    mixed = lines(side_by_side(run_of(*engine, trial("seed-c")))[0])
+    alike = lines(side_by_side(run_of(*engine))[0])
+
+    assert {"loaded by the engine: c-epoll, go-nethttp", "loaded by Locust users: seed-c"} <= set(mixed)
+    assert "loaded by the engine" in alike
+
+
 def test_timing_line_names_load_and_overhead() -> None:
     """Two of three planned trials: 16 s and 8.4 s, 4.20 s per trial."""
     run = run_of(trial("a"), trial("b"), more=(TrialSpec(2, 0, "c", "plain", "closed", "default", 1, 1, ""),))
