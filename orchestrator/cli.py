@@ -21,6 +21,7 @@ import click
 import requests
 from docker.errors import DockerException
 
+from orchestrator.calibrate import calibrate
 from orchestrator.config.load import load_lab
 from orchestrator.containers.engine import find_engine
 from orchestrator.down import collect, take_down
@@ -31,6 +32,7 @@ from orchestrator.model import Lab, Run
 from orchestrator.own import SUITE as OWN
 from orchestrator.own import laid_out, with_own, with_pairing
 from orchestrator.report.asjson import show_document
+from orchestrator.report.calibrationtable import calibration_table
 from orchestrator.report.plandocument import plan_document
 from orchestrator.report.plantable import extrapolation_table, plan_table
 from orchestrator.report.progress import Progress
@@ -179,7 +181,7 @@ def status(ctx: Context, as_json: bool) -> None:
 
 TUNE_EPILOG = (
     "Examples: lab tune c100k, lab tune c100k --yes, lab tune --status, lab tune --restore, "
-    "lab tune --restore --force"
+    "lab tune --restore --force, lab tune --calibrate, lab tune --calibrate --variant c-epoll"
 )
 
 
@@ -191,6 +193,8 @@ TUNE_EPILOG = (
 @click.option("--status", "asks_status", is_flag=True, help="Show what lab tune set and has not put back.")
 @click.option("--restore", "is_restore", is_flag=True, help="Put back what was there before, newest first.")
 @click.option("--force", is_flag=True, help="With --restore: also what somebody else changed since.")
+@click.option("--calibrate", "is_calibration", is_flag=True, help="Measure what a connection costs here, for lab plan.")
+@click.option("--variant", "variants", multiple=True, help="With --calibrate: this one only; several are allowed.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON what would be changed, or with --status what was.")
 @click.pass_obj
 def tune(
@@ -202,16 +206,25 @@ def tune(
     asks_status: bool,
     is_restore: bool,
     force: bool,
+    is_calibration: bool,
+    variants: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Raise the host's own limits to a profile's: shown first, journalled before they are set, and put back."""
-    if (asks_status or is_restore) and (profile is not None or yes or lower or skip_absent):
-        raise BadInput("--status and --restore go by the journal; leave out the profile, --yes, --lower, --skip-absent")
+    """Raise the host's own limits to a profile's, shown first and journalled; put them back; or calibrate the planner."""
+    ways = [name for name, on in (("status", asks_status), ("restore", is_restore), ("calibrate", is_calibration)) if on]
+    if len(ways) > 1:
+        raise BadInput(f"--{ways[0]} and --{ways[1]} exclude each other; leave one out")
+    if ways and (profile is not None or yes or lower or skip_absent):
+        raise BadInput(f"--{ways[0]} changes no setting to a profile's; leave out the profile and its options")
     if force and not is_restore:
         raise BadInput("--force belongs to --restore")
-    if asks_status and is_restore:
-        raise BadInput("--status and --restore exclude each other; leave one out")
-    if is_restore:
+    if variants and not is_calibration:
+        raise BadInput("--variant belongs to --calibrate")
+    if as_json and (is_restore or is_calibration):
+        raise BadInput(f"--{ways[0]} prints no JSON; use --json with --status or a profile")
+    if is_calibration:
+        _calibrate(ctx, variants)
+    elif is_restore:
         _restore(ctx, force)
     elif asks_status:
         _tune_status(ctx, as_json)
@@ -236,6 +249,14 @@ def _tune(ctx: Context, name: str | None, yes: bool, lower: bool, skip_absent: b
         for remark in apply(read, profile, changes, skip_absent=skip_absent):
             ctx.say(remark)
         ctx.say(f"{count} changed. To put them back: lab tune --restore" if count else "nothing had to be changed")
+
+
+def _calibrate(ctx: Context, variants: tuple[str, ...]) -> None:
+    done = calibrate(ctx.lab(), variants, ctx.progress, ctx.say)
+    ctx.out.print(calibration_table(done.servers, done.generators, done.failed))
+    ctx.say(f"kept in {done.path}; lab plan uses it")
+    if done.failed:
+        raise SystemExit(_complain(f"not calibrated: {', '.join(done.failed)}; see above", 4))
 
 
 def _restore(ctx: Context, force: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -27,8 +27,11 @@ from orchestrator.verdicts.validity import CLOSED_LOOP, Evidence, measurement_no
 _TARGET_REFUSED = "target refused"  # how a worker's guard begins the error it counts (docs/architecture.md)
 
 
-def execute(bench: Bench, spec: TrialSpec) -> TrialResult:
-    """Run one trial and return what came of it; its pod is gone afterwards, whatever happened."""
+def execute(bench: Bench, spec: TrialSpec, witness: Callable[[Load], None] | None = None) -> TrialResult:
+    """Run one trial and return what came of it; its pod is gone afterwards, whatever happened.
+
+    witness: is shown what the load phase brought back, readings and all, before it is judged.
+    """
     began_s = time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     read_backs: list[ReadBack] = []
@@ -37,6 +40,8 @@ def execute(bench: Bench, spec: TrialSpec) -> TrialResult:
         with pod_for(bench, spec, read_backs) as pod:
             load = offer(bench, spec, pod)
             loaded_s = load.loaded_s
+            if witness is not None:
+                witness(load)
             ends = [e for e in (ended(bench.site.client, s) for s in pod.servers) if e]
         result = _judge(bench, spec, load, ends)
     except LimitRefused:
