@@ -210,8 +210,9 @@ def tune(
     variants: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Raise the host's own limits to a profile's, shown first and journalled; put them back; or calibrate the planner."""
-    ways = [name for name, on in (("status", asks_status), ("restore", is_restore), ("calibrate", is_calibration)) if on]
+    """Raise the host's own limits to a profile's (shown first, journalled); put them back; or calibrate the planner."""
+    asked = {"status": asks_status, "restore": is_restore, "calibrate": is_calibration}
+    ways = [name for name, is_asked in asked.items() if is_asked]
     if len(ways) > 1:
         raise BadInput(f"--{ways[0]} and --{ways[1]} exclude each other; leave one out")
     if ways and (profile is not None or yes or lower or skip_absent):

@@ -22,7 +22,7 @@ def calibration_table(
         request = "-" if one.request_cpu_s is None else f"{one.request_cpu_s * 1e6:.1f}"
         memory = (f"{one.cost.user_bytes:,.0f}", f"{one.cost.kernel_bytes:,.0f}")
         table.add_row(*map(Text, (name, *memory, f"{one.open_cpu_s * 1e6:.1f}", request)))
-    each = ("users", "process, bytes", "kernel, bytes", "worker at rest, MB", "opens/s of a core", "answers/s of a core")
+    each = ("users", "process, bytes", "kernel, bytes", "worker at rest, MB", "opens/s, a core", "answers/s, a core")
     load = plain_table("One connection costs the load", *each)
     for name, cost in generators.items():
         load.add_row(
