@@ -91,7 +91,8 @@ def _remove_strangers(site: Site, exporter: Exporter, variants: set[str]) -> Non
 def _state(lab: Lab, site: Site, inside: Running, variant: Variant, host: str) -> VariantState:
     address = f"{host}:{variant.port}"
     try:
-        verify(site, inside, questions(variant, host, fixed_delay_s(lab), None))
+        nonce = arena_nonce(state_folder(lab.root))
+        verify(site, inside, questions(variant, host, fixed_delay_s(lab), None, nonce))
     except LabError as error:
         return VariantState(variant.name, address, str(error))
     return VariantState(variant.name, address, "verified")

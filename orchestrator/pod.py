@@ -124,7 +124,8 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
         others = [pool.submit(server, n, 0.0, "server") for n in rest]
         running_workers = [w.result() for w in starting]
         servers = [first, *(s.result() for s in others)]
-        verify(site, running_workers[0], questions(variant, LOOPBACK, _VERIFY_DELAY_S, backlog))
+        asked = questions(variant, LOOPBACK, _VERIFY_DELAY_S, backlog, bench.nonce, spec.server_processes)
+        verify(site, running_workers[0], asked)
         if variant.fixed_delay:
             remove(site.client, first.id)
             servers = [server(n, scenario.delay_s, "server") for n in range(spec.server_processes)]
