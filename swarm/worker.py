@@ -30,6 +30,7 @@ from swarm.own import Own
 from swarm.recorder import Recorder
 from swarm.release import release_for_ever
 from swarm.settings import BadSettings, Scenario, Settings, Target
+from swarm.spawn import spawn_in_slices
 
 REPORT_S = 0.25  # docs/architecture.md: connection counts are at most this old, with few workers
 REPORT_OF_EACH_S = 0.02  # with many, so that the master takes 50 reports a second and no more
@@ -86,6 +87,7 @@ class Worker:
         events.spawning_complete.add_listener(lambda user_count, **_: gc.freeze())
         if self.own is not None:
             self.own.listen(events)
+        spawn_in_slices(self.runner)
         gevent.spawn(client.watch_deadlines)
         gevent.spawn(self._report_for_ever)
 
