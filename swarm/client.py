@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import functools
 import ipaddress
 import itertools
 import os
@@ -71,6 +72,23 @@ _sources = source_addresses(ME)
 _messages = unique_messages(ME)
 
 
+@functools.lru_cache
+def _place(host: str) -> tuple[int, bool]:
+    """Return a literal address's family, and whether the swarm's own source addresses can reach it."""
+    address = ipaddress.ip_address(host)
+    return (_socket.AF_INET, address.is_loopback) if address.version == 4 else (_socket.AF_INET6, False)
+
+
+def _is_connected(sock: _socket.socket) -> bool:
+    """Whether a connect is done already: on loopback it is, when connect() returns. Waiting for it in the loop costs
+    a watcher and two switches for each connection."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
 def watch_deadlines() -> None:
     """Wake, for ever, whoever waits past its deadline. One greenlet per process runs this."""
     loop = get_hub().loop
@@ -117,8 +135,7 @@ class Connection:
     def open(self, patience_s: float) -> None:
         """Connect. Raises Failed."""
         row = self.row
-        address = ipaddress.ip_address(self.target.host)
-        family = _socket.AF_INET if address.version == 4 else _socket.AF_INET6
+        family, has_sources = _place(self.target.host)
         try:
             sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
         except OSError as error:
@@ -131,12 +148,13 @@ class Connection:
         connected = False
         try:
             sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-            if address.is_loopback and address.version == 4:
+            if has_sources:
                 sock.setsockopt(_socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((next(_sources), 0))
             code = sock.connect_ex((self.target.host, self.target.port))
             if code == errno.EINPROGRESS:
-                self._wait(WRITE, patience_s)
+                if not _is_connected(sock):
+                    self._wait(WRITE, patience_s)
                 code = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
             if code:
                 raise Failed(kinds.name_errno(code, "connect"))

@@ -132,8 +132,10 @@ class Guard:
 def install(guard: Guard) -> None:
     """Put `guard` before every connect of this process, for good."""
 
+    watched = SENDS | LOOKUPS  # its own: at the interpreter's end the module's names go before the hook does
+
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in SENDS or event in LOOKUPS:
+        if event in watched:
             guard.judge(event, arguments)
 
     sys.addaudithook(hook)

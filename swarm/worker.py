@@ -95,10 +95,12 @@ class Worker:
         """Return the target for one more user: the chosen one with the fewest users, in the order of the form."""
         if self.choice is None or not self.choice.targets:
             return None
-        # Workers with one user each would otherwise all start with the same variant.
-        shift = max(0, getattr(self.runner, "worker_index", 0)) % len(self.choice.targets)
-        order = self.choice.targets[shift:] + self.choice.targets[:shift]
-        target = min(order, key=lambda candidate: self._users.get(candidate.variant, 0))
+        target = self.choice.targets[0]
+        if len(self.choice.targets) > 1:
+            # Workers with one user each would otherwise all start with the same variant.
+            shift = max(0, getattr(self.runner, "worker_index", 0)) % len(self.choice.targets)
+            order = self.choice.targets[shift:] + self.choice.targets[:shift]
+            target = min(order, key=lambda candidate: self._users.get(candidate.variant, 0))
         self._users[target.variant] = self._users.get(target.variant, 0) + 1
         return target
 
