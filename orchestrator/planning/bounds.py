@@ -53,11 +53,16 @@ def binding(bounds: tuple[Bound, ...]) -> Bound | None:
 
 
 def predict(ask: Ask, bounds: tuple[Bound, ...]) -> dict[str, float]:
-    """Return figures that the trial should show, by their names in Metrics; only those that a formula stands behind."""
+    """Return figures that the trial should show, by their names in Metrics; only those that a formula stands behind.
+
+    Where not all connections fit, only how many do: memory is read at a moment when some still come and go.
+    """
     if ask.scenario.kind != "hold":
         return {}
     most = most_connections(bounds)
     held = ask.connections if most is None else min(ask.connections, most)
+    if held < ask.connections:
+        return {"connections_held": held}
     generator, server = ask.costs.generator, ask.costs.server
     return {
         "connections_held": held,

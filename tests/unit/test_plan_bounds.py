@@ -238,7 +238,7 @@ def test_a_hold_beyond_its_ports_predicts_the_ports() -> None:
     """What an ablation is meant to show."""
     asked = ask(replace(HOLD, connections=40_000, sources=1))
 
-    assert 28_232.0 == predict(asked, find_bounds(asked))["connections_held"]
+    assert {"connections_held": 28_232.0} == predict(asked, find_bounds(asked))
 
 
 def test_other_kinds_predict_nothing_that_no_formula_stands_behind() -> None:
