@@ -30,7 +30,7 @@ INSIDE = (Path(__file__).parent / "inside.py").read_text()
 _PERIOD_S = 0.02  # of the kernel's count: what an instant read from it may be late by
 _SLOWER = 10  # every how many periods memory is read
 _PAGE_S = 1.0
-_POD_S = 60.0
+_POD_S = 600.0  # of a million connections there are over a hundred containers
 
 
 @dataclass(slots=True)
