@@ -34,7 +34,7 @@ from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = ROOT / "results"
-REHEARSED_CONNECTIONS, REHEARSED_DELAY_S = 2000, 4.0
+REHEARSED_CONNECTIONS, REHEARSED_DELAY_S = 2000, 9.0  # above what the witness waits
 
 
 @dataclass(slots=True)
@@ -76,8 +76,8 @@ class Stand:
     def trial(self, spec: TrialSpec, master: Ordered | None = None) -> tuple[TrialResult, Seen]:
         """Run one trial as `lab run` does, keep its result, and return it with what was seen from outside."""
         master = master or Ordered(self.control.master_url)
-        requested = self.lab.scenarios[spec.scenario].connections
-        with Witness(self.ground.client, self.ground.lab_id, spec, requested, master) as witness:
+        scenario = self.lab.scenarios[spec.scenario]
+        with Witness(self.ground.client, self.ground.lab_id, spec, scenario, master) as witness:
             result = execute(self.bench(master), spec)
         write_trial(self.results, self.run_id, result)
         return result, witness.seen
@@ -114,7 +114,7 @@ def rehearsed(lab: Lab) -> Lab:
             connections=min(s.connections, REHEARSED_CONNECTIONS),
             delay_s=min(s.delay_s, REHEARSED_DELAY_S),
             warmup_s=min(s.warmup_s, REHEARSED_DELAY_S),
-            measure_s=min(s.measure_s, 2 * REHEARSED_DELAY_S),
+            measure_s=min(s.measure_s, REHEARSED_DELAY_S),
         )
         for name, s in lab.scenarios.items()
     }

@@ -1,8 +1,8 @@
 """See a trial from outside while the story runs it: kernel, processes, server and web page, each by its own account.
 
 Sampling never touches the load's path: sockstat and status are files of the host (tens of µs each), the page is asked
-once a second, the server once, when the kernel says that everything is open. What could not be seen is None, with its
-reason in `Seen.missing`.
+once a second, the server once, some seconds after the kernel says that everything is open. What could not be seen
+is None, with its reason in `Seen.missing`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from orchestrator.containers.labels import LAB, ROLE
 from orchestrator.containers.launch import run_inside
 from orchestrator.errors import LabError
 from orchestrator.load.master import Master
-from orchestrator.model import TrialSpec
+from orchestrator.model import Scenario, TrialSpec
 
 INSIDE = (Path(__file__).parent / "inside.py").read_text()
 _PERIOD_S = 0.02  # of the kernel's count: what an instant read from it may be late by
 _SLOWER = 10  # every how many periods memory is read
 _PAGE_S = 1.0
+_ASK_AFTER_S = (
+    6.0  # once all are open: the trial asks the same question first, and each would count the other's connection
+)
 _POD_S = 600.0  # of a million connections there are over a hundred containers
 
 
@@ -74,10 +77,14 @@ class Ordered(Master):
 class Witness:
     """Watches the one pod of a lab from the moment its containers are there; a context manager."""
 
-    def __init__(self, client: docker.DockerClient, lab: str, spec: TrialSpec, requested: int, master: Ordered) -> None:
+    def __init__(
+        self, client: docker.DockerClient, lab: str, spec: TrialSpec, scenario: Scenario, master: Ordered
+    ) -> None:
         self.seen = Seen()
         self._client, self._lab, self._spec, self._master = client, lab, spec, master
-        self._requested = requested
+        self._requested = scenario.connections
+        # Only where there is time between the trial's own questions and the answers.
+        self._is_asked = scenario.kind == "hold" and scenario.delay_s > _ASK_AFTER_S
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._guarded, args=(f,)) for f in (self._sample, self._watch_page)]
 
@@ -104,7 +111,7 @@ class Witness:
             return
         holder, workers, worker_id = pids
         baseline = read_sockets(holder)
-        turn, asked = 0, False
+        turn = 0
         while not self._over.wait(_PERIOD_S):
             started_s = self._master.started_s
             if started_s is None:
@@ -114,10 +121,16 @@ class Witness:
                 self._note_sockets(read_sockets(holder) - baseline, time.monotonic() - started_s)
                 if turn % _SLOWER == 0:
                     self._note_memory(workers)
-            if self.seen.all_open_s is not None and not asked:
-                asked = True
+            if self._is_asked and self._is_time_to_ask():
+                self._is_asked = False
                 self._ask_server(worker_id)
             turn += 1
+
+    def _is_time_to_ask(self) -> bool:
+        opened_s, started_s = self.seen.all_open_s, self._master.started_s
+        if opened_s is None or started_s is None:
+            return False
+        return time.monotonic() > started_s + opened_s + _ASK_AFTER_S
 
     def _note_sockets(self, sockets: int, at_s: float) -> None:
         seen = self.seen
