@@ -18,11 +18,13 @@ import sys
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import locust.argument_parser
 import locust.runners
 import locust.stats
 from locust import User, events, task
 
 import swarm.fasthttp  # noqa: F401 - a person's own FastHttpUsers beside this file keep their connections
+from swarm.arguments import keep_defaults
 from swarm.bulk import install_fine_rounding
 from swarm.guard import Guard, install
 from swarm.master import HOST_SHOWN, Master
@@ -43,6 +45,7 @@ except BadSettings as error:
     _give_up(error)
 
 install_fine_rounding(locust.stats)
+keep_defaults(locust.argument_parser)
 
 # A worker's client id is `<host name>_<hex>`, and all workers of a pod share one host name. Locust's runner module
 # uses its `socket` for nothing but that name.
