@@ -139,8 +139,9 @@ def test_arrivals_that_find_no_connection_are_dropped(arena: Lab) -> None:
 
 def test_storm_bursts_are_together_and_add_up(arena: Lab) -> None:
     """Every half second 2 x 30 connects: four bursts in two seconds, one exchange and one connection each."""
-    arena.open_window("w-storm", 0.6, 2.0)
     assert arena.start("storm", 2, 30)["success"]
+    wait_for("both users have sent a burst", lambda: arena.connections()["planned"] >= 4 * 30)
+    arena.open_window("w-storm", 0.3, 2.0)
     row = row_of(arena.wait_window("w-storm"))
     arena.stop()
 
