@@ -18,13 +18,12 @@ from orchestrator.load.master import Row, Window
 from orchestrator.model import Metrics, ReadBack, TrialResult, TrialSpec
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer import Load, offer
+from orchestrator.offer.phase import TARGET_REFUSED
 from orchestrator.pod import Bench, pod_for
 from orchestrator.units import parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
 from orchestrator.verdicts.measured import Arrivals, Counted, measure
 from orchestrator.verdicts.validity import CLOSED_LOOP, Evidence, measurement_notes, void_reason
-
-_TARGET_REFUSED = "target refused"  # how a worker's guard begins the error it counts (docs/architecture.md)
 
 
 def execute(bench: Bench, spec: TrialSpec, witness: Callable[[Load], None] | None = None) -> TrialResult:
@@ -161,7 +160,7 @@ def _load_cpus_ratio(window: Window, load_cpus: str) -> float | None:
 
 def _refused_target(errors: Iterable[str]) -> str | None:
     """Return what a worker's guard said about the target: then no load was sent there."""
-    return next((kind[kind.index(_TARGET_REFUSED) :] for kind in errors if _TARGET_REFUSED in kind), None)
+    return next((kind[kind.index(TARGET_REFUSED) :] for kind in errors if TARGET_REFUSED in kind), None)
 
 
 def _growth(before: Mapping[str, float] | None, after: Mapping[str, float] | None, name: str) -> float | None:

@@ -6,6 +6,7 @@ seconds at the earliest and goes on; so the engine is asked as well, once a seco
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +14,15 @@ from dataclasses import dataclass, field
 
 from orchestrator.containers.launch import ended
 from orchestrator.containers.watch import fallen
-from orchestrator.errors import Lost
+from orchestrator.errors import Lost, NotReady
 from orchestrator.load.master import Ramp, SwarmState, Window
 from orchestrator.model import Scenario, TrialSpec
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.pod import Bench, Pod
 from orchestrator.verdicts.reconcile import Parties
 
+TARGET_REFUSED = "target refused"  # how a worker's guard begins the error it counts (docs/architecture.md)
+_REFUSED_S = 5.0  # with errors and not one connection after this long, the reason is asked for once
 _LOOK_S = 1.0  # between two looks at the containers; with the teardown a lost worker voids the trial within 6 s
 # Ten workers that begin 10,000 Locust users each at once, on one core, send no heartbeat for ten seconds; Locust then
 # believes that the last of them is gone and stops the test. At this rate they open as fast: the CPU is the limit.
@@ -95,10 +98,14 @@ class Phase:
 
     def wait_for(self, is_so: Callable[[SwarmState], bool], until_s: float, every_s: float = 0.05) -> SwarmState:
         """Look until it is so or time.monotonic() has passed until_s; return the last state seen. Raises Lost."""
+        ask_why_s = time.monotonic() + _REFUSED_S
         while True:
             state = self.look()
             if is_so(state) or time.monotonic() > until_s:
                 return state
+            if state.failed and not state.established + state.answered and time.monotonic() > ask_why_s:
+                self._give_up_if_refused()
+                ask_why_s = math.inf
             time.sleep(every_s)
 
     def window(self, deadline_s: float) -> Window:
@@ -110,6 +117,12 @@ class Phase:
                 return window
             self._look_at_containers()
             time.sleep(0.05)
+
+    def _give_up_if_refused(self) -> None:
+        """Raise NotReady where the workers' guard let nobody through: nothing will ever open."""
+        for complaint in self.bench.master.complaints():
+            if TARGET_REFUSED in complaint:
+                raise NotReady(complaint[complaint.index(TARGET_REFUSED) :])
 
     def _look_at_containers(self) -> None:
         now_s = time.monotonic()

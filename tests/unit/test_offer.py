@@ -302,6 +302,15 @@ def test_what_kept_the_load_from_beginning_is_brought_back(clock: Clock) -> None
     assert ("target refused: c-epoll at 127.0.0.1:8080: nothing listens there",) == run(clock, CLOSED, swarm).complaints
 
 
+def test_a_hold_whose_target_is_refused_is_not_waited_out(clock: Clock) -> None:
+    """Each worker has counted one error and nothing opens: after some seconds the reason is asked for, and ends it."""
+    swarm = Swarm(clock, lambda since_s: {"failed": 2} if since_s > 0.5 else {})
+    with pytest.raises(NotReady, match=r"^target refused: c-epoll at 127.0.0.1:8080: nothing listens there$"):
+        run(clock, replace(RELEASE, connections=100_000), swarm)
+
+    assert clock.now_s < 1010.0
+
+
 STAIRS = Stairs("connections", 50.0, 200.0, 2.0, 3.0, 1.0, 0.01, 0.1)
 RAMP = replace(CLOSED, kind="ramp", warmup_s=0.0, measure_s=0.0, ramp=STAIRS)
 STEPS = (
