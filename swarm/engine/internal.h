@@ -160,4 +160,7 @@ struct engine {
 
 uint64_t clock_ns(void);
 
+/* Has `work` done by the engine's thread, between two events, and waits for it. */
+void engine_call(struct engine *e, void (*work)(struct engine *, void *), void *argument);
+
 #endif
