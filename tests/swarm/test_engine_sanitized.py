@@ -130,7 +130,7 @@ def test_no_memory_is_refused_and_nothing_leaks(tmp_path: Path, ports: dict[str,
     [
         ("group.c", "free(g->sources);", "", SANITIZED, "detected memory leaks"),
         ("group.c", "free(g->queue);", "free(g->queue), free(g->queue);", SANITIZED, "double-free"),
-        ("engine.c", "call(e, do_counts,", "do_counts(e,", THREADS, "data race"),
+        ("calls.c", "engine_call(e, do_counts,", "do_counts(e,", THREADS, "data race"),
     ],
     ids=["leak", "double free", "race"],
 )
