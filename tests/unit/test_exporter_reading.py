@@ -113,16 +113,16 @@ def test_processes_that_are_dear_together_are_not_counted_for_each_reading(known
 
 
 def test_each_connection_within_the_namespace_is_two_sockets(known: Known) -> None:
-    """A listener and forty connections to it are 81 TCP sockets more than before, and no trouble counted."""
-    watched = known.watched()
+    """A listener and a crowd of connections to it are two sockets each and one more, and no trouble counted."""
+    watched, crowd = known.watched(), 400  # far above what anybody else on this host opens or closes meanwhile
     with contextlib.ExitStack() as stack:
         before = number(read(watched), "tcp_sockets")
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
-        for _ in range(40):
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
+        for _ in range(crowd):
             stack.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
         reading = read(watched)
 
-    assert 81 == number(reading, "tcp_sockets") - before
+    assert abs(number(reading, "tcp_sockets") - before - 2 * crowd - 1) < crowd / 10
     for name in ("tcp_troubles", "tcp_ext_troubles"):
         troubles = reading.values[name]
         assert isinstance(troubles, dict)
