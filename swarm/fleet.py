@@ -7,6 +7,7 @@ its share of the rate by the number of users; with 0 it has this worker's share 
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import time
 import zlib
@@ -28,6 +29,7 @@ from swarm.settings import Scenario, Target
 SOON_S = 0.25  # before the first arrival or burst: time to begin everywhere, and to open some of the pool
 SAMPLE = 16  # of how many answers the body is compared; status and length always are
 
+log = logging.getLogger(__name__)
 _now_ns = time.monotonic_ns
 
 
@@ -58,6 +60,7 @@ class Fleet:
         self._sources = " ".join(itertools.islice(source_addresses(me), SOURCES))
         self._rows: dict[tuple[str, str, bool, bool], EngineRow] = {}
         self._groups: dict[int, tuple[Scenario, Part, bool]] = {}
+        self._has_share = False  # this worker's, in a scripted run
         self._totals: dict[str, float] = {}
         self._ordinals = itertools.count()
         self._one_at_a_time = RLock()  # loading the library lets other greenlets run, and they want it too
@@ -119,12 +122,20 @@ class Fleet:
 
         is_alone: the scenario is this user's own, nobody takes a part of it. Raises EngineMissing, EngineRefused.
         """
+        is_share = per_user == 0 and self._share is not None and not is_alone
+        if is_share and self._has_share:
+            # Locust gives the user of a worker that it misses to another. Opening a share twice would load more than
+            # was asked for; the trial is void either way.
+            log.warning("one user more than this worker's share has room for: it opens nothing")
+            yield
+            return
         part = self._next_part(per_user, is_alone=is_alone)
         row = self.row(scenario, target)
         engine = self.start()
         group = self._plan(scenario, target, part, per_user, once=once)
         row.users += 1
         number = -1
+        self._has_share = self._has_share or is_share
         try:
             if group.connections:  # fewer connections than workers leave some without
                 number = engine.add_group(row.number, group)
@@ -132,6 +143,7 @@ class Fleet:
             yield
         finally:
             row.users -= 1
+            self._has_share = self._has_share and not is_share
             if number >= 0:
                 del self._groups[number]
                 engine.end_group(number, count_unanswered=once)

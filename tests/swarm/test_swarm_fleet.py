@@ -105,6 +105,15 @@ def test_a_worker_without_a_share_of_the_connections_opens_none(played: Played) 
     assert [1, 1] == [group.connections for group in played.groups]
 
 
+def test_a_share_is_opened_once_however_many_users_come(played: Played) -> None:
+    """A user that Locust moved here from a worker it misses opens nothing; after the first one's end, the next may."""
+    one, asked = make_fleet((0, 3)), scenario(connections=9)
+    with one.loading(asked, TARGET, 0, once=True), one.loading(asked, TARGET, 0, once=True):
+        assert [3] == [group.connections for group in played.groups]
+    with one.loading(asked, TARGET, 0, once=True):
+        assert [3, 3] == [group.connections for group in played.groups]
+
+
 def test_users_of_the_arena_take_k_each_and_their_part_of_the_rate(played: Played) -> None:
     """Four users on two workers, seven connections each, a quarter of 400/s each, evenly interleaved."""
     fleets = [make_fleet(me="a"), make_fleet(me="b")]
