@@ -36,9 +36,7 @@ def first_light(lab: Lab, standing: Standing, progress: Progress) -> Light:
         return Light([], f"{lab.path} declares no suite '{SUITE}', so there is no first light. Next: lab plan")
     earlier = _earlier(lab, standing)
     if earlier is not None:
-        return Light(
-            _rows(earlier), f"measured {earlier.started_at} with these images; measure again: lab run {SUITE}"
-        )
+        return Light(_rows(earlier), f"measured {earlier.started_at} with these images; measure again: lab run {SUITE}")
     with only_one(state_folder(lab.root), "up"):
         plan = _of_arena(lab, _one_each(plan_suite(lab, SUITE, standing.ground)))
         done = carry_out(lab, standing.ground, standing.control, plan, new_id(SUITE), progress)

@@ -164,9 +164,7 @@ def _wait_workers(bench: Bench, name: str, workers: list[Running]) -> None:
                 raise
 
 
-def _take_down(
-    bench: Bench, name: str, holder: Running | None, servers: list[Running], workers: list[Running]
-) -> None:
+def _take_down(bench: Bench, name: str, holder: Running | None, servers: list[Running], workers: list[Running]) -> None:
     """Remove a pod: workers say goodbye to the master first, so that the next trial finds it alone."""
     client = bench.site.client
     with contextlib.suppress(NotReady):

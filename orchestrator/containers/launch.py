@@ -100,9 +100,7 @@ def launch(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> R
     elif spec.network is not None:
         options["network"] = spec.network
         if spec.alias:
-            options["networking_config"] = {
-                spec.network: client.api.create_endpoint_config(aliases=[spec.alias])
-            }
+            options["networking_config"] = {spec.network: client.api.create_endpoint_config(aliases=[spec.alias])}
     else:
         options["network_mode"] = "none"
     try:

@@ -126,9 +126,7 @@ def threads(ask: Ask) -> Bound | None:
         name="threads",
         most=float(max(most, 0)),
         formula=f"one each; {name} allows {most:,} beside the system's (then {others})",
-        fix=tune(ask, name)
-        if whose == "host"
-        else "a higher pids limit of the engine (--default-pids-limit)",
+        fix=tune(ask, name) if whose == "host" else "a higher pids limit of the engine (--default-pids-limit)",
         whose="container" if whose == "container" else "host",
         wanted=ask.connections,
     )

@@ -125,9 +125,7 @@ _OPENED = Column(
 _SENT = Column("sent/\nplanned", "arrivals sent", "sent", _share_sent)
 _LATE = Column("late", "late arrivals", "late", lambda row: figures.whole(row.metrics.late))
 _LAG = Column("lag\np99", "lag from plan to send", "lag_p99_s", lambda row: figures.duration(row.metrics.lag_p99_s))
-_ANSWERED = Column(
-    "answered/\nplanned", "connects answered", "connections_held", _held, _share_held, better="more"
-)
+_ANSWERED = Column("answered/\nplanned", "connects answered", "connections_held", _held, _share_held, better="more")
 _BREAKING_POINT = Column(
     "breaking\npoint",
     "breaking point",

@@ -19,18 +19,32 @@ LINGER_S = 2.0
 
 # ---- replies ----------------------------------------------------------------------------------------
 
-STATUS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
-          431: "Request Header Fields Too Large", 501: "Not Implemented", 505: "HTTP Version Not Supported"}
+STATUS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    505: "HTTP Version Not Supported",
+}
 STATUS_LINES = {status: f"HTTP/1.1 {status} {text}\r\n".encode() for status, text in STATUS.items()}
-METHODS = {b"/plain": b"GET", b"/delay": b"GET", b"/hold": b"GET", b"/release": b"POST", b"/echo": b"POST",
-           b"/healthz": b"GET", b"/stats": b"GET"}
+METHODS = {
+    b"/plain": b"GET",
+    b"/delay": b"GET",
+    b"/hold": b"GET",
+    b"/release": b"POST",
+    b"/echo": b"POST",
+    b"/healthz": b"GET",
+    b"/stats": b"GET",
+}
 DELAY_MS = re.compile(rb"(?:^|&)ms=([^&]*)")
 
 
 def render(lines: bytes, status: int, r: Request | None, body: bytes, kind: bytes, keep_alive: bool) -> bytes:
     """lines: header lines, each with its CRLF. r: None when the request was too broken to know its method."""
-    head = (STATUS_LINES[status] + lines + b"Content-Type: " + kind
-            + b"\r\nContent-Length: " + str(len(body)).encode())
+    head = STATUS_LINES[status] + lines + b"Content-Type: " + kind + b"\r\nContent-Length: " + str(len(body)).encode()
     if status == 405 and r:
         head += b"\r\nAllow: " + (b"POST" if METHODS[r.path] == b"POST" else b"GET, HEAD")
     if not keep_alive:
@@ -171,7 +185,13 @@ class Connection(asyncio.Protocol):
             self.set_limit("", None)
 
     def render(
-        self, status: int, r: Request | None, body: bytes = b"", kind: bytes = b"text/plain", *, keep_alive: bool,
+        self,
+        status: int,
+        r: Request | None,
+        body: bytes = b"",
+        kind: bytes = b"text/plain",
+        *,
+        keep_alive: bool,
         lines: bytes = b"",
     ) -> bytes:
         return render(self.server.name_and_date + lines, status, r, body, kind, keep_alive)

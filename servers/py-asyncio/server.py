@@ -105,12 +105,21 @@ class Server:
 
     def stats(self) -> bytes:
         gc_runs = sum(generation["collections"] for generation in gc.get_stats())
-        return json.dumps({
-            "variant": VARIANT, "accepted": self.accepted, "active": len(self.connections), "requests": self.requests,
-            "held": len(self.held), "instance": self.config.instance,
-            "errors": self.errors, "open_fds": self.count_descriptors(), "threads": threading.active_count(),
-            "loop_lag_s": round(self.lag_s, 6), "gc_cycles": gc_runs,
-        }).encode()
+        return json.dumps(
+            {
+                "variant": VARIANT,
+                "accepted": self.accepted,
+                "active": len(self.connections),
+                "requests": self.requests,
+                "held": len(self.held),
+                "instance": self.config.instance,
+                "errors": self.errors,
+                "open_fds": self.count_descriptors(),
+                "threads": threading.active_count(),
+                "loop_lag_s": round(self.lag_s, 6),
+                "gc_cycles": gc_runs,
+            }
+        ).encode()
 
     def tick(self, due_s: float) -> None:
         """Measures how late the loop runs its timers, and renews the date."""

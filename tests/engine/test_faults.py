@@ -48,7 +48,7 @@ SUITES = {
 }  # fmt: skip
 
 # Sound for as many answers as verification and warm-up take, and then nothing but noise.
-TURNED = '''
+TURNED = """
 
 _sound, _told = render, 0
 
@@ -59,7 +59,7 @@ def render(lines, status, r, body, kind, keep_alive):
     if _told > 1000:
         return b"\\x00\\xff no answer at all\\r\\n\\r\\n"
     return _sound(lines, status, r, body, kind, keep_alive)
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,20 @@ from tests.engine.conftest import FULL, VARIANTS, LabFile
 
 SCENARIOS = {
     "plain-short": {
-        "summary": "a short closed loop", "kind": "closed", "path": "/plain", "connections": 20,
-        "warmup": "500ms", "measure": "2s", "timeout": "5s",
+        "summary": "a short closed loop",
+        "kind": "closed",
+        "path": "/plain",
+        "connections": 20,
+        "warmup": "500ms",
+        "measure": "2s",
+        "timeout": "5s",
     },
     "hold-short": {
-        "summary": "a short hold", "kind": "hold", "connections": 500, "delay": "3s", "timeout": "4s",
+        "summary": "a short hold",
+        "kind": "hold",
+        "connections": 500,
+        "delay": "3s",
+        "timeout": "4s",
     },
 }
 SUITES = {
@@ -44,9 +53,7 @@ def document(lab: LabFile) -> dict[str, Any]:
 
 
 def trial(document: dict[str, Any], variant: str, scenario: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(
-        t for t in document["trials"] if t["variant"] == variant and t["scenario"] == scenario
-    )
+    found: dict[str, Any] = next(t for t in document["trials"] if t["variant"] == variant and t["scenario"] == scenario)
     return found
 
 

@@ -99,6 +99,7 @@ def test_the_kernel_tracks_no_connection_of_the_pod(standing: LabFile, client: d
 
 def test_a_second_up_changes_no_container(standing: LabFile, client: docker.DockerClient) -> None:
     """The same containers, not restarted, stand after another `lab up`."""
+
     def seen() -> dict[str, str]:
         found = client.containers.list(filters={"label": f"{LAB}={standing.id}"})
         return {str(c.id): str(c.attrs["State"]["StartedAt"]) for c in found}
@@ -150,8 +151,17 @@ def test_a_person_starts_a_swarm_in_the_web_ui(standing: LabFile, tmp_path: Path
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
-                 "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1400,1400"):
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "disable-dev-shm-usage",
+        "window-size=1400,1400",
+    ):
         options.add_argument(f"--{flag}")
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:

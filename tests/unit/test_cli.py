@@ -71,9 +71,7 @@ class Command:
 
 
 @pytest.fixture
-def lab(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Command]:
+def lab(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     """The command in an empty folder, with 160 columns and no engine behind DOCKER_HOST."""
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.chdir(tmp_path)

@@ -101,6 +101,7 @@ def test_a_defect_of_the_lab_is_one_line_and_a_log(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> None:
     """The traceback goes to .lab/crash.log."""
+
     def fail(_path: Path) -> None:
         raise ZeroDivisionError("planted")
 
@@ -115,6 +116,7 @@ def test_a_defect_of_the_lab_is_one_line_and_a_log(
 
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """One line, no traceback."""
+
     def interrupt(_path: Path) -> None:
         raise KeyboardInterrupt
 

@@ -174,9 +174,7 @@ def test_without_a_record_no_engine_is_stopped(tmp_path: Path, content: str | No
     assert None is started_engine(tmp_path)
 
 
-def test_the_recorded_engine_is_stopped_and_only_it(
-    tmp_path: Path, sleepers: list[subprocess.Popen[bytes]]
-) -> None:
+def test_the_recorded_engine_is_stopped_and_only_it(tmp_path: Path, sleepers: list[subprocess.Popen[bytes]]) -> None:
     """It gets SIGTERM; a process beside it lives on; the record is gone."""
     ours, other = sleepers
     path = record(tmp_path, owner_of(ours.pid, "engine"))

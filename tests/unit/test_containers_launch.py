@@ -81,7 +81,7 @@ def test_the_same_spec_has_the_same_digest() -> None:
     [
         "failed to create task for container: OCI runtime create failed: error setting rlimit type 7: "
         "operation not permitted: unknown",
-        'OCI runtime create failed: write sysctl key net.core.somaxcon: open /proc/sys/net/core/somaxcon: no such file',
+        "OCI runtime create failed: write sysctl key net.core.somaxcon: open /proc/sys/net/core/somaxcon: no such file",
         "Requested CPUs are not available - requested 9, available: 0-1",
         "failed to write 9 to cpuset.cpus: invalid argument",
     ],

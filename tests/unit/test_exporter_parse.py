@@ -146,7 +146,10 @@ def test_v1_groups_give_exact_cpu_time_memory_and_throttling(tmp_path: Path) -> 
     assert 0.030351815 == cgroup.read_cpu_s(dirs)
     assert (11, 3, 0.119364313) == tuple(getattr(cgroup.read_throttling(dirs), k) for k in cgroup.Throttling.__slots__)
     assert (884736, 40960, 323584, None) == (
-        memory.usage_bytes, memory.anon_bytes, memory.kernel_bytes, memory.sock_bytes,
+        memory.usage_bytes,
+        memory.anon_bytes,
+        memory.kernel_bytes,
+        memory.sock_bytes,
     )
     assert 40960 + 323584 == memory.own_bytes
 

@@ -212,15 +212,18 @@ def test_a_ramp_is_read_step_for_step(fake: FakeMaster) -> None:
     ]  # fmt: skip
     told = {"running": False, "steps": steps, "breaking_point": 50.0, "bound_by": "errors"}
 
-    assert Ramp(
-        False,
-        (
-            Step(50.0, 900.5, 0.001, 0.002, 0.0, 50, 0.2, ""),
-            Step(75.0, 10.0, None, None, 1.0, 0, 0.1, "errors"),
-        ),
-        50.0,
-        "errors",
-    ) == fake.told("GET /lab/ramp", told).read_ramp()
+    assert (
+        Ramp(
+            False,
+            (
+                Step(50.0, 900.5, 0.001, 0.002, 0.0, 50, 0.2, ""),
+                Step(75.0, 10.0, None, None, 1.0, 0, 0.1, "errors"),
+            ),
+            50.0,
+            "errors",
+        )
+        == fake.told("GET /lab/ramp", told).read_ramp()
+    )
 
 
 def test_a_step_that_is_not_whole_is_named(fake: FakeMaster) -> None:

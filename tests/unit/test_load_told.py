@@ -25,9 +25,7 @@ def make_variant(name: str, **changes: object) -> Variant:
 def test_a_scenario_is_told_with_all_that_its_kind_needs() -> None:
     """Every key of the contract, whether the kind uses it or not, through JSON text as the environment carries it."""
     ramp = Ramp("rate", 50.0, 5000.0, 1.5, 3.0, 1.0, 0.01, 0.1)
-    rising = Scenario(
-        "x", "", "ramp", "/plain", 100, 0.0, 0.0, 0.0, 10.0, "auto", 0.0, "poisson", ramp=ramp, sources=4
-    )
+    rising = Scenario("x", "", "ramp", "/plain", 100, 0.0, 0.0, 0.0, 10.0, "auto", 0.0, "poisson", ramp=ramp, sources=4)
     told = swarm_settings([rising], {"c-epoll": (make_variant("c-epoll"), LOOPBACK)}, True, nonce="ab" * 16, opening=64)
 
     assert {
@@ -56,9 +54,9 @@ def test_a_variant_without_healthz_has_no_nonce() -> None:
     seed = make_variant("seed-c", speaks="raw", port=9000, fixed_delay=True)
     told = swarm_settings([HOLD], {"seed-c": (seed, "127.1.0.4")}, once=True, nonce="ab" * 16)
 
-    assert {
-        "seed-c": {"host": "127.1.0.4", "port": 9000, "speaks": "raw", "fixed_delay": True, "nonce": None}
-    } == told["targets"]
+    assert {"seed-c": {"host": "127.1.0.4", "port": 9000, "speaks": "raw", "fixed_delay": True, "nonce": None}} == told[
+        "targets"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -277,9 +277,7 @@ def test_a_worker_that_ends_breaks_the_trial_off_within_seconds(clock: Clock, mo
 
 
 @pytest.mark.parametrize(("silent_s", "is_lost"), [(3.0, False), (60.0, True)])
-def test_a_worker_that_hangs_is_lost_and_one_that_is_late_is_not(
-    clock: Clock, silent_s: float, is_lost: bool
-) -> None:
+def test_a_worker_that_hangs_is_lost_and_one_that_is_late_is_not(clock: Clock, silent_s: float, is_lost: bool) -> None:
     """Locust calls a busy worker missing until its next heartbeat."""
 
     def tell(since_s: float) -> dict[str, Any]:

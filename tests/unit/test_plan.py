@@ -203,9 +203,7 @@ def test_one_process_is_enough_where_all_descriptors_fit() -> None:
     (spec,) = plan_hold(2000, 2064).trials
 
     assert (1, 1) == (spec.server_processes, spec.workers)
-    assert (
-        "2,064 of 2,064 descriptors"
-    ) == spec.why_processes
+    assert ("2,064 of 2,064 descriptors") == spec.why_processes
 
 
 def test_one_descriptor_too_few_makes_several_processes() -> None:

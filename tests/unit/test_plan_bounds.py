@@ -33,9 +33,7 @@ HOST = HostLimits(
 )
 COSTS = Costs(EndCost(1_000.0, 1_632.0, True), GeneratorCost(600.0, 1_632.0, 50e6, 20_000.0, 100_000.0, True))
 PROFILE = Profile("c100k", "", {"net.core.somaxconn": "4096"}, 1 << 20, True, "auto", "auto")
-VARIANT = Variant(
-    "c-epoll", "", "c", "one epoll loop", "c", Path("/s"), "http", 8080, False, "reuseport", (2, 6), ()
-)
+VARIANT = Variant("c-epoll", "", "c", "one epoll loop", "c", Path("/s"), "http", 8080, False, "reuseport", (2, 6), ())
 HOLD = Scenario("hold", "", "hold", "/delay", 100_000, 60.0, 0.0, 0.0, 30.0)
 
 

@@ -116,9 +116,9 @@ def test_the_document_says_what_a_reader_would_work_out() -> None:
 
     assert (119_616.0, "server descriptors", False) == (first["limit"], first["binds"], first["bounds"][0]["exceeded"])
     assert (28_232.0, "source ports", True) == (second["limit"], second["binds"], second["bounds"][1]["exceeded"])
-    assert [
-        {"trial": 1, "constraint": "source ports", "fix": "more sources", "whose": "container"}
-    ] == document["impossible"]
+    assert [{"trial": 1, "constraint": "source ports", "fix": "more sources", "whose": "container"}] == document[
+        "impossible"
+    ]
     assert (["x"], [4, 39], ["extrapolated, untested"] * 2) == (
         document["assumed"],
         [goal["hosts"] for goal in document["extrapolations"][0]["goals"]],

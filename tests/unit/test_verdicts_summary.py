@@ -254,10 +254,7 @@ def test_run_gives_a_row_for_every_planned_pairing() -> None:
         ("plain", "c-epoll", "closed", 2, 1),
         ("plain", "c-threads", "closed", 1, 0),
         ("hold", "seed-c", "hold", 1, 1),
-    ] == [
-        (row.scenario, row.variant, row.kind, row.planned, row.finished)
-        for row in summarise_run(run)
-    ]
+    ] == [(row.scenario, row.variant, row.kind, row.planned, row.finished) for row in summarise_run(run)]
 
 
 def test_timing_adds_up_what_each_trial_took() -> None:
