@@ -7,24 +7,20 @@ Results go to stdout, progress to stderr. Exit codes: 0 every goal that was meas
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from types import FrameType
 from typing import NoReturn
 
 import click
-import requests
-from docker.errors import DockerException
 
 from bench import active, hold, million, throughput, truth
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
 from bench.stand import RESULTS, ROOT, Stand, own_lab, standing
-from orchestrator.errors import BadInput, LabError
+from orchestrator.cli.ending import end
+from orchestrator.errors import BadInput
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import open_console
 
@@ -89,32 +85,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main() -> NoReturn:
-    """Run the command line; no traceback of an expected failure reaches the terminal."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        bench.main(standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        raise SystemExit(_complain("interrupted; finished experiments are kept", 130)) from None
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(2) from None
-    except LabError as error:
-        raise SystemExit(_complain(str(error), error.exit_code)) from None
-    except (DockerException, requests.RequestException) as error:
-        brief = str(error).splitlines()[0][:300]
-        raise SystemExit(_complain(f"the Docker engine failed in the middle: {brief}. Try: docker info", 3)) from None
-    except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback goes to a file
-        log = ROOT / ".lab" / "crash.log"
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(traceback.format_exc())
-        text = f"a defect of the benchmark: {type(error).__name__}: {error}. Details: {log}"
-        raise SystemExit(_complain(text, 3)) from None
-    raise SystemExit(0)
+    """Run the command line and end with a documented exit code."""
+    end(bench, "bench", "experiments", ROOT)
 
 
 def _complain(text: str, code: int) -> int:

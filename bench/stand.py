@@ -22,14 +22,13 @@ from orchestrator.containers.labels import current_owner
 from orchestrator.containers.recipes import service_recipes
 from orchestrator.errors import BadInput
 from orchestrator.model import Lab, TrialResult, TrialSpec
-from orchestrator.observe.exporter_client import Exporter
 from orchestrator.observe.prometheus import render_config
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
 from orchestrator.results.folder import write_trial
-from orchestrator.run import new_id, only_one, plan_suite
+from orchestrator.run import make_bench, new_id, only_one, plan_suite
 from orchestrator.trial import execute
-from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
+from orchestrator.up import Ground, bring_up_control, prepare, state_folder
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -63,15 +62,7 @@ class Stand:
 
     def bench(self, master: Ordered) -> Bench:
         """Return what the story's trials need, with a master that notes what it was told."""
-        return Bench(
-            lab=self.lab,
-            site=make_site(self.ground, current_owner(self.run_id), keep=False),
-            control=self.control,
-            master=master,
-            exporter=Exporter(self.control.exporter_url),
-            run_id=self.run_id,
-            nonce=self.nonce,
-        )
+        return make_bench(self.lab, self.ground, self.control, self.run_id, master=master, nonce=self.nonce)
 
     def trial(self, spec: TrialSpec, master: Ordered | None = None) -> tuple[TrialResult, Seen]:
         """Run one trial as `lab run` does, keep its result, and return it with what was seen from outside."""

@@ -15,13 +15,11 @@ from orchestrator.containers.clear import clear_abandoned, clear_owned
 from orchestrator.containers.control import control_state
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import STANDING, current_owner
-from orchestrator.containers.nonce import new_nonce, tells_nonce
+from orchestrator.containers.nonce import tells_nonce
 from orchestrator.errors import BadInput, Undecided
 from orchestrator.hosts.calibration import keep_calibration
 from orchestrator.hosts.limits import read_limits
-from orchestrator.load.master import Master
 from orchestrator.model import Lab, Scenario, Suite, TrialResult, TrialSpec, Users
-from orchestrator.observe.exporter_client import Exporter
 from orchestrator.offer import Load
 from orchestrator.planning.calibrating import Asked, Held, ServerFigures, generator_cost, server_figures
 from orchestrator.planning.costs import Calibration, EndCost, GeneratorCost
@@ -29,7 +27,7 @@ from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
 from orchestrator.report.remaining import Step
 from orchestrator.report.text import loaded_s
-from orchestrator.run import new_id, only_one, plan_suite, with_variants
+from orchestrator.run import make_bench, new_id, only_one, plan_suite, with_variants
 from orchestrator.trial import busiest, execute
 from orchestrator.units import shown
 from orchestrator.up import bring_up_control, make_site, prepare, state_folder
@@ -80,15 +78,7 @@ def calibrate(lab: Lab, names: Sequence[str], progress: Progress, say: Say) -> C
         try:
             told = with_variants(made, variants)
             control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner)
-            bench = Bench(
-                lab=made,
-                site=make_site(ground, owner, keep=False),
-                control=control,
-                master=Master(control.master_url),
-                exporter=Exporter(control.exporter_url),
-                run_id=run_id,
-                nonce=new_nonce(),
-            )
+            bench = make_bench(made, ground, control, run_id)
             both = PREFERRED if PREFERRED in variants else variants[0]
             specs = [
                 spec

@@ -134,6 +134,32 @@ def plan_suite(lab: Lab, suite: str, ground: Ground) -> Plan:
     return plan_here(lab, suite, nofile_granted=ground.nofile, kernel=kernel)
 
 
+def make_bench(
+    lab: Lab,
+    ground: Ground,
+    control: ControlPlane,
+    run_id: str,
+    *,
+    master: Master | None = None,
+    nonce: str | None = None,
+    locustfile: Path | None = None,
+) -> Bench:
+    """Return what every trial of a run needs at hand.
+
+    master: None: the control plane's own. nonce: None: a fresh one. locustfile: a person's own.
+    """
+    return Bench(
+        lab=lab,
+        site=make_site(ground, current_owner(run_id), keep=False),
+        control=control,
+        master=master or Master(control.master_url),
+        exporter=Exporter(control.exporter_url),
+        run_id=run_id,
+        nonce=nonce or new_nonce(),
+        locustfile=locustfile,
+    )
+
+
 def carry_out(
     lab: Lab,
     ground: Ground,
@@ -145,17 +171,7 @@ def carry_out(
 ) -> Outcome:
     """Run every trial of a plan in its order and return the run as the store has it."""
     results = results_folder(lab.root)
-    owner = current_owner(run_id)
-    bench = Bench(
-        lab=lab,
-        site=make_site(ground, owner, keep=False),
-        control=control,
-        master=Master(control.master_url),
-        exporter=Exporter(control.exporter_url),
-        run_id=run_id,
-        nonce=new_nonce(),
-        locustfile=locustfile,
-    )
+    bench = make_bench(lab, ground, control, run_id, locustfile=locustfile)
     started_at = _now()
     arena = make_site(ground, current_owner(STANDING), keep=True)
     with open_store(results / "lab.db") as store, standstill(lab, arena, control):

@@ -325,7 +325,7 @@ def test_a_run_ends_with_the_code_of_its_worst_variant(
     lab: Command, monkeypatch: pytest.MonkeyPatch, finished: dict[str, str | None], code: int, said: str
 ) -> None:
     """The tables are printed all the same, and what took the time."""
-    monkeypatch.setattr(cli, "run_suite", lambda *_, **__: Scripted(judge(make_run(finished)), 1.25))
+    monkeypatch.setattr(cli.run, "run_suite", lambda *_, **__: Scripted(judge(make_run(finished)), 1.25))
     done = lab("--file", SOUND, "run")
 
     assert (code, said) == (done.code, done.err)
@@ -340,7 +340,7 @@ def test_a_lab_with_an_unverified_variant_is_up_and_says_so(
     variant = load_lab(Path(SOUND)).variants["c-epoll"]
     page = PageRow("Prometheus: every metric", "http://127.0.0.1:9090", "ready")
     standing = SimpleNamespace(pages=[page], variants=[VariantRow(variant, "127.1.0.1:8080", state)])
-    monkeypatch.setattr(cli, "bring_up", lambda *_: standing)
+    monkeypatch.setattr(cli.standing, "bring_up", lambda *_: standing)
     done = lab("--file", SOUND, "up", "--no-load")
 
     complaint = ["lab: c-epoll: not verified, see the table above"] if code else []
@@ -360,7 +360,7 @@ def test_a_failure_of_the_lab_is_its_own_line_and_code(
     lab: Command, monkeypatch: pytest.MonkeyPatch, error: errors.LabError, code: int
 ) -> None:
     """As the error tree says; no log of a crash is written."""
-    monkeypatch.setattr(cli, "bring_up", raising(error))
+    monkeypatch.setattr(cli.standing, "bring_up", raising(error))
 
     assert Done(code, "", f"lab: {error}\n") == lab("--file", SOUND, "up")
     assert ["s"] == files_here()
@@ -368,8 +368,8 @@ def test_a_failure_of_the_lab_is_its_own_line_and_code(
 
 def test_an_engine_that_fails_in_the_middle_is_an_environment(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first line of the engine's words, and that it is gone."""
-    monkeypatch.setattr(cli, "bring_up", raising(DockerException("connection reset\nand more")))
-    monkeypatch.setattr(cli, "find_engine", lambda: None)
+    monkeypatch.setattr(cli.standing, "bring_up", raising(DockerException("connection reset\nand more")))
+    monkeypatch.setattr(cli.ending, "find_engine", lambda: None)
 
     said = "lab: the Docker engine failed in the middle: connection reset. No engine answers now; lab up starts one\n"
     assert Done(3, "", said) == lab("--file", SOUND, "up")
@@ -379,7 +379,7 @@ def test_an_unexpected_exception_is_one_line_and_a_log(
     lab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The traceback goes to a file whose place is told."""
-    monkeypatch.setattr(cli, "bring_up", raising(ZeroDivisionError("division by zero")))
+    monkeypatch.setattr(cli.standing, "bring_up", raising(ZeroDivisionError("division by zero")))
     log = tmp_path / ".lab" / "crash.log"
 
     said = f"lab: a defect of the lab: ZeroDivisionError: division by zero. Details: {log}\n"
@@ -392,7 +392,7 @@ def test_an_unexpected_exception_is_one_line_and_a_log(
 
 def test_an_interrupted_command_says_what_is_kept(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends with 130 and one line; no log of a crash is written."""
-    monkeypatch.setattr(cli, "bring_up", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(cli.standing, "bring_up", raising(KeyboardInterrupt()))
     done = lab("--file", SOUND, "up")
 
     assert (130, "", "lab: interrupted; finished trials are kept") == (done.code, done.out, done.err.strip())
@@ -409,7 +409,7 @@ def test_a_terminated_command_ends_like_an_interrupted_one(lab: Command, monkeyp
         finally:
             unwound.append("yes")
 
-    monkeypatch.setattr(cli, "bring_up", wait_for_the_end)
+    monkeypatch.setattr(cli.standing, "bring_up", wait_for_the_end)
     done = lab("--file", SOUND, "up")
 
     assert (130, "lab: interrupted; finished trials are kept", ["yes"]) == (done.code, done.err.strip(), unwound)

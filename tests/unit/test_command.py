@@ -106,7 +106,7 @@ def test_a_defect_of_the_lab_is_one_line_and_a_log(
         raise ZeroDivisionError("planted")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "load_lab", fail)
+    monkeypatch.setattr(cli.group, "load_lab", fail)
     code, _, err = run(["check"], monkeypatch, capsys)
 
     assert 3 == code
@@ -120,7 +120,7 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: Any
     def interrupt(_path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_lab", interrupt)
+    monkeypatch.setattr(cli.group, "load_lab", interrupt)
     code, _, err = run(["check"], monkeypatch, capsys)
 
     assert 130 == code

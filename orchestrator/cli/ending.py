@@ -1,0 +1,56 @@
+"""End a command line with a documented exit code; no traceback of an expected failure reaches the terminal.
+
+`lab` and `python -m bench` end alike.
+"""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+import requests
+from docker.errors import DockerException
+
+from orchestrator.containers.engine import find_engine
+from orchestrator.errors import LabError
+
+
+def end(command: click.Command, who: str, kept: str, folder: Path) -> NoReturn:
+    """Run a command to its end and leave the process with its exit code.
+
+    who: begins every complaint, and is the name in usage lines. kept: what an interrupted command leaves finished,
+    such as "trials". folder: where .lab/crash.log is written if the command has a defect.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        command.main(standalone_mode=False, prog_name=who)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        code, text = 130, f"interrupted; finished {kept} are kept"
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(2) from None
+    except LabError as error:
+        code, text = error.exit_code, str(error)
+    except (DockerException, requests.RequestException) as error:
+        brief = str(error).splitlines()[0][:300]
+        hint = "Try: docker info, then lab up" if find_engine() else "No engine answers now; lab up starts one"
+        code, text = 3, f"the Docker engine failed in the middle: {brief}. {hint}"
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback goes to a file
+        log = folder / ".lab" / "crash.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(traceback.format_exc())
+        code, text = 3, f"a defect of the lab: {type(error).__name__}: {error}. Details: {log}"
+    else:
+        raise SystemExit(0)
+    click.echo(f"{who}: {text}", err=True)
+    raise SystemExit(code)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,51 @@
+"""The group that every verb of `lab` joins, and what each verb is given."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from orchestrator.config.load import load_lab
+from orchestrator.model import Lab
+from orchestrator.report.progress import Progress
+from orchestrator.report.text import open_console
+
+EPILOG = "Exit codes: 0 fine, 1 failed verification, 2 bad input, 3 environment, 4 void or undecided, 130 interrupted."
+
+
+class Context:
+    """What every verb is given: the lab file's path, and the two streams."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.root = file.resolve().parent
+        self.out = open_console(sys.stdout)
+        self.err = open_console(sys.stderr)
+        self.progress = Progress(self.err)
+
+    def lab(self) -> Lab:
+        return load_lab(self.file)
+
+    def say(self, text: str) -> None:
+        self.progress.say(text)
+
+    def print_json(self, document: object) -> None:
+        click.echo(json.dumps(document, indent=2))
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--file", "file", type=click.Path(path_type=Path), default=Path("lab.yaml"), help="The lab file to read.")
+@click.version_option(package_name="netpoll-lab", prog_name="lab")
+@click.pass_context
+def lab(ctx: click.Context, file: Path) -> None:
+    """Bring up server variants in tuned containers, load them with Locust swarms, compare them side by side."""
+    ctx.obj = Context(file)
+
+
+def complain(text: str, code: int) -> int:
+    """Say one line on stderr and return the exit code it goes with."""
+    click.echo(f"lab: {text}", err=True)
+    return code

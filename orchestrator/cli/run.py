@@ -1,0 +1,111 @@
+"""The verbs of scripted runs: run, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.group import Context, complain, lab
+from orchestrator.errors import BadInput
+from orchestrator.model import Run
+from orchestrator.own import SUITE as OWN
+from orchestrator.own import laid_out, with_own, with_pairing
+from orchestrator.report.asjson import show_document
+from orchestrator.report.sidebyside import side_by_side
+from orchestrator.report.text import timing_line
+from orchestrator.results.store import open_store
+from orchestrator.run import results_folder, run_suite
+from orchestrator.units import parse_duration_s
+
+RUN_EPILOG = (
+    "Examples: lab run quick, lab run quick --trials 6, lab run plain@c-epoll, "
+    "lab run --locustfile mine.py --variant go-nethttp --users 50 --time 30s"
+)
+
+OWN_HELP = "Load with the users of your own locustfile; one that reaches for another host ends with 4 (void)."
+
+
+@lab.command(epilog=RUN_EPILOG)
+@click.argument("suite", required=False, metavar="[SUITE | SCENARIO@VARIANT]")
+@click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each pairing, instead of the suite's.")
+@click.option("--seed", type=int, help="Seed of the order, instead of the suite's.")
+@click.option("--attempt", is_flag=True, help="Run although the plan says that something cannot work.")
+@click.option("--locustfile", type=click.Path(path_type=Path), help=OWN_HELP)
+@click.option("--variant", multiple=True, help="With --locustfile: whom to load (c-epoll); several are allowed.")
+@click.option("--users", type=click.IntRange(1, 100_000), help="With --locustfile: how many users (10).")
+@click.option("--time", "time_text", help="With --locustfile: how long, such as 30s (30s).")
+@click.pass_obj
+def run(
+    ctx: Context,
+    suite: str | None,
+    trials: int | None,
+    seed: int | None,
+    attempt: bool,
+    locustfile: Path | None,
+    variant: tuple[str, ...],
+    users: int | None,
+    time_text: str | None,
+) -> None:
+    """Run a suite (quick, unless named) in fresh containers and print the side-by-side tables."""
+    read = ctx.lab()
+    if locustfile is not None:
+        if suite is not None:
+            raise BadInput(f"--locustfile and the suite {suite} exclude each other; leave one out")
+        made = with_own(read, locustfile, variant, users or 10, _seconds(time_text or "30s"))
+        with laid_out(read, locustfile) as copy:
+            done = run_suite(
+                made, OWN, ctx.progress, ctx.say,
+                trials=trials, seed=seed, attempt=attempt, locustfile=copy, declared=read,
+            )  # fmt: skip
+    else:
+        if variant or users is not None or time_text is not None:
+            raise BadInput("--variant, --users and --time belong to --locustfile; or write SCENARIO@VARIANT")
+        if suite is not None and "@" in suite:
+            read, suite = with_pairing(read, suite)
+        done = run_suite(read, suite or "quick", ctx.progress, ctx.say, trials=trials, seed=seed, attempt=attempt)
+    _print_run(ctx, done.outcome.run)
+    ctx.out.print(f"set-up took {done.setup_s:.1f} s; {timing_line(done.outcome.run)}", soft_wrap=True, highlight=False)
+    if done.outcome.refused:
+        raise SystemExit(complain(f"failed verification: {', '.join(done.outcome.refused)}", 1))
+    if done.outcome.undecided:
+        raise SystemExit(complain(f"no valid trial: {', '.join(done.outcome.undecided)}", 4))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = parse_duration_s(text)
+    except ValueError as error:
+        raise BadInput(f"--time: {error}") from None
+    if not 0.0 < seconds <= 3600.0:
+        raise BadInput(f"--time: expected more than 0 and at most an hour, saw {text}; write 30s")
+    return seconds
+
+
+@lab.command(epilog="Examples: lab show, lab show --json, lab show 20261123T082036Z-quick-ab12cd, lab show --list")
+@click.argument("run_id", required=False, metavar="[RUN]")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
+@click.option("--list", "as_list", is_flag=True, help="List the runs there are.")
+@click.pass_obj
+def show(ctx: Context, run_id: str | None, as_json: bool, as_list: bool) -> None:
+    """Show a run's results: the newest, or the one named (a unique beginning will do)."""
+    path = results_folder(ctx.root) / "lab.db"
+    if not path.exists():
+        raise BadInput(f"{path}: there are no results yet. Next: lab run quick")
+    with open_store(path) as store:
+        if as_list:
+            for entry in store.list_runs():
+                click.echo(f"{entry.run_id}  {entry.suite}  {entry.finished_at or 'not finished'}")
+            return
+        found = store.read_run(run_id)
+    if as_json:
+        ctx.print_json(show_document(found))
+        return
+    _print_run(ctx, found)
+    ctx.out.print(timing_line(found), soft_wrap=True, highlight=False)
+
+
+def _print_run(ctx: Context, run: Run) -> None:
+    for table in side_by_side(run):
+        ctx.out.print(table)
+        ctx.out.print()
