@@ -1,0 +1,173 @@
+"""Turn two sets of trials into verdicts: faster, slower, no difference, or undecided.
+
+A verdict is about one figure of one scenario, candidate against baseline. A difference is called only when three things
+agree: the interval leaves out 1, the whole family's correction still lets it stand, and it is larger than what is
+worth mentioning (the declared threshold) and than what this machine shows between a thing and itself (A/A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from orchestrator.model import Metrics, TrialResult
+from orchestrator.verdicts.effect import CONFIDENCE, Effect, TooFewPairs, correct, measure_effect
+from orchestrator.verdicts.validity import GENERATOR_LIMITED
+
+Word = Literal["better", "worse", "no difference", "undecided"]
+DEFAULT_THRESHOLD = 0.03  # relative; below it nobody changes a server
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One thing worth comparing."""
+
+    name: str  # of the field of Metrics
+    title: str
+    more_is_better: bool
+    read: Callable[[Metrics], float | None]
+
+
+def _field(name: str, title: str, *, more_is_better: bool) -> Figure:
+    return Figure(name, title, more_is_better, lambda metrics: getattr(metrics, name))
+
+
+FIGURES: tuple[Figure, ...] = (
+    _field("throughput_per_s", "throughput", more_is_better=True),
+    _field("p50_s", "median latency", more_is_better=False),
+    _field("p99_s", "p99 latency", more_is_better=False),
+    _field("memory_bytes_per_connection", "memory per connection", more_is_better=False),
+    _field("cpu_s_per_10k_requests", "CPU per request", more_is_better=False),
+    _field("established_s", "time to establish", more_is_better=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One verdict with everything it rests on."""
+
+    scenario: str
+    figure: Figure
+    baseline: str  # a variant, or "variant in RUN"
+    candidate: str
+    word: Word
+    reason: str  # why undecided; else what decided
+    effect: Effect | None = None
+    p_corrected: float | None = None  # over the family it was judged in
+    threshold: float = DEFAULT_THRESHOLD  # relative; the larger of the declared one and the A/A noise
+    censored: bool = False  # a side's figure is "at least": the generator was the limit
+
+    @property
+    def is_regression(self) -> bool:
+        return self.word == "worse"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The trials of one variant under one scenario, by the block they ran in."""
+
+    name: str
+    trials: Mapping[int, TrialResult]
+
+    def values(self, figure: Figure) -> dict[int, float]:
+        """Return block -> figure, of valid trials that measured it above 0."""
+        found = {
+            block: figure.read(trial.metrics) for block, trial in self.trials.items() if trial.void is None
+        }  # fmt: skip
+        return {block: value for block, value in found.items() if value is not None and value > 0.0}
+
+    @property
+    def is_censored(self) -> bool:
+        return any(GENERATOR_LIMITED in trial.notes for trial in self.trials.values())
+
+
+def side(name: str, variant: str, scenario: str, trials: Iterable[TrialResult]) -> Side:
+    """Return the trials of a pairing, settings in place; name: what the verdict calls it."""
+    own = (t for t in trials if (t.spec.variant, t.spec.scenario, t.spec.reverted) == (variant, scenario, ""))
+    return Side(name, {trial.spec.block: trial for trial in own})
+
+
+def judge_pairs(
+    pairs: Sequence[tuple[str, Side, Side]],
+    thresholds: Callable[[str, str], float],
+    noise: Callable[[str, str], float],
+) -> tuple[Judged, ...]:
+    """Judge a whole family at once: (scenario, baseline, candidate) times every figure that both sides measured.
+
+    thresholds(scenario, figure's name): the relative difference that is worth a word. noise(scenario, figure's name):
+    the largest that A/A pairs showed, 0.0 where there were none.
+    """
+    judged = [
+        _one(
+            scenario, figure, baseline, candidate, max(thresholds(scenario, figure.name), noise(scenario, figure.name))
+        )
+        for scenario, baseline, candidate in pairs
+        for figure in FIGURES
+        if baseline.values(figure) or candidate.values(figure)
+    ]
+    measured = [one for one in judged if one.effect is not None]
+    corrected = correct([one.effect.p_value for one in measured if one.effect is not None])
+    by_id = {id(one): p for one, p in zip(measured, corrected, strict=True)}
+    return tuple(_decide(one, by_id[id(one)]) if id(one) in by_id else one for one in judged)
+
+
+def _one(scenario: str, figure: Figure, baseline: Side, candidate: Side, threshold: float) -> Judged:
+    first, second = baseline.values(figure), candidate.values(figure)
+    both = sorted(first.keys() & second.keys())
+    made = Judged(scenario, figure, baseline.name, candidate.name, "undecided", "", threshold=threshold)
+    made = replace(made, censored=baseline.is_censored or candidate.is_censored)
+    try:
+        effect = measure_effect([first[block] for block in both], [second[block] for block in both])
+    except TooFewPairs as few:
+        return replace(made, reason=str(few))
+    return replace(made, effect=effect)
+
+
+def _decide(one: Judged, p_corrected: float) -> Judged:
+    effect = one.effect
+    if effect is None:
+        return one
+    one = replace(one, p_corrected=p_corrected)
+    if one.censored and one.figure.name == "throughput_per_s":
+        return replace(one, word="undecided", reason="at least one side is only known to be at least this fast")
+    if not effect.excludes_one:
+        return replace(one, word="no difference", reason=_could_have_seen(effect))
+    if p_corrected >= 1.0 - CONFIDENCE:
+        return replace(one, word="no difference", reason=f"not after correction for the family (p {p_corrected:.2f})")
+    if effect.size <= one.threshold:
+        return replace(one, word="no difference", reason=f"smaller than {one.threshold:.1%}, which is not worth a word")
+    more = effect.ratio > 1.0
+    return replace(one, word="better" if more == one.figure.more_is_better else "worse", reason="")
+
+
+def _could_have_seen(effect: Effect) -> str:
+    return f"{effect.pairs} blocks would have shown {effect.detectable_ratio - 1.0:.1%}"
+
+
+def noise_of(judged: Iterable[Judged]) -> dict[tuple[str, str], float]:
+    """Return (scenario, figure's name) -> the largest relative difference that A/A comparisons showed."""
+    worst: dict[tuple[str, str], float] = {}
+    for one in judged:
+        if one.effect is not None:
+            key = (one.scenario, one.figure.name)
+            worst[key] = max(worst.get(key, 0.0), one.effect.size)
+    return worst
+
+
+def tiers(names: Sequence[str], judged: Iterable[Judged]) -> list[list[str]]:
+    """Return the names in groups, best first; inside a group nobody is worse than its first member.
+
+    names: ordered from the best figure to the worst. judged: every pair's verdict on that one figure. A ranking would
+    promise more: neighbours that cannot be told apart share a tier.
+    """
+    told_apart = {
+        frozenset((one.baseline, one.candidate)) for one in judged if one.word in ("better", "worse")
+    }  # fmt: skip
+    groups: list[list[str]] = []
+    for name in names:
+        if groups and frozenset((groups[-1][0], name)) not in told_apart:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups

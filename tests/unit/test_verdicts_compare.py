@@ -1,0 +1,112 @@
+"""Verdicts: what makes a difference one, and what keeps it from being called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from orchestrator.model import Metrics, TrialResult, TrialSpec
+from orchestrator.verdicts.compare import Judged, Side, judge_pairs, noise_of, side, tiers
+from orchestrator.verdicts.validity import GENERATOR_LIMITED
+
+
+def trial(block: int, variant: str, throughput: float | None, *, void: str | None = None) -> TrialResult:
+    spec = TrialSpec(block, block, variant, "plain", "closed", "default", 1, 1, "")
+    return TrialResult(spec, void, Metrics(throughput_per_s=throughput), {}, {}, (), (), "", 1.0, 1.0)
+
+
+def trials(variant: str, values: Sequence[float]) -> list[TrialResult]:
+    return [trial(block, variant, value) for block, value in enumerate(values)]
+
+
+def around(value: float, seed: int, pairs: int = 8, spread: float = 0.01) -> list[float]:
+    return list(value * np.exp(np.random.default_rng(seed).normal(0.0, spread, pairs)))
+
+
+def judged(first: Side, second: Side, threshold: float = 0.03, noise: float = 0.0) -> Judged:
+    (one,) = judge_pairs([("plain", first, second)], lambda *_: threshold, lambda *_: noise)
+    return one
+
+
+def a_side(variant: str, values: Sequence[float]) -> Side:
+    return side(variant, variant, "plain", trials(variant, values))
+
+
+def test_a_slower_variant_is_worse_and_a_faster_one_better() -> None:
+    """More throughput is better; the words follow the figure's direction."""
+    slow, fast = a_side("slow", around(900.0, 1)), a_side("fast", around(1000.0, 2))
+
+    assert ("worse", "better") == (judged(fast, slow).word, judged(slow, fast).word)
+    assert judged(fast, slow).is_regression
+
+
+def test_no_difference_says_what_could_have_been_seen() -> None:
+    """Absence of evidence is told with its size."""
+    one = judged(a_side("a", around(1000.0, 3)), a_side("b", around(1000.0, 4)))
+
+    assert "no difference" == one.word
+    assert one.reason.startswith("8 blocks would have shown ")
+
+
+def test_a_difference_below_the_threshold_or_the_noise_is_none() -> None:
+    """Sure, but not worth a word; or no larger than A/A."""
+    first, second = a_side("a", around(1000.0, 5, spread=0.001)), a_side("b", around(980.0, 6, spread=0.001))
+
+    assert "worse" == judged(first, second, threshold=0.01).word
+    assert "no difference" == judged(first, second, threshold=0.03).word
+    assert "no difference" == judged(first, second, threshold=0.01, noise=0.05).word
+    assert 0.05 == judged(first, second, threshold=0.01, noise=0.05).threshold
+
+
+def test_void_trials_enter_no_verdict() -> None:
+    """A block counts when both sides are valid in it; five are too few."""
+    spoilt = trials("b", around(900.0, 7, pairs=8))
+    spoilt[0:3] = [replace(one, void="a worker died") for one in spoilt[0:3]]
+    one = judged(a_side("a", around(1000.0, 8)), side("b", "b", "plain", spoilt))
+
+    assert ("undecided", None) == (one.word, one.effect)
+    assert one.reason.startswith("5 blocks have both")
+
+
+def test_a_lower_bound_on_throughput_decides_nothing() -> None:
+    """At least as fast as the generator: censored."""
+    limited = [replace(one, notes=(GENERATOR_LIMITED,)) for one in trials("fast", around(2000.0, 9))]
+    one = judged(a_side("slow", around(1000.0, 10)), side("fast", "fast", "plain", limited))
+
+    assert ("undecided", True) == (one.word, one.censored)
+    assert one.effect is not None
+
+
+def test_one_lucky_pair_in_a_family_is_corrected_away() -> None:
+    """A p of 0.03 among twenty comparisons of the same thing is what chance brings."""
+    pairs = [
+        (f"s{n}", a_side("a", around(1000.0, n, 6, 0.05)), a_side("b", around(1000.0, 500 + n, 6, 0.05)))
+        for n in range(40)
+    ]
+    words = [one.word for one in judge_pairs(pairs, lambda *_: 0.0, lambda *_: 0.0)]
+    alone = [judge_pairs([pair], lambda *_: 0.0, lambda *_: 0.0)[0].word for pair in pairs]
+
+    assert {"no difference"} == set(words)
+    assert {"no difference"} != set(alone)  # judged one by one, some would have been called
+
+
+def test_noise_is_the_largest_that_the_same_showed_against_itself() -> None:
+    """By scenario and figure."""
+    same = judge_pairs(
+        [("plain", a_side("a", around(1000.0, 11)), a_side("a", around(1050.0, 12)))], lambda *_: 0.0, lambda *_: 0.0
+    )
+
+    assert [("plain", "throughput_per_s")] == list(noise_of(same))
+    assert 0.03 < noise_of(same)["plain", "throughput_per_s"] < 0.07
+
+
+def test_neighbours_that_cannot_be_told_apart_share_a_tier() -> None:
+    """a and b alike, c behind both."""
+    sides = {
+        name: a_side(name, around(value, seed)) for name, value, seed in (("a", 1000, 1), ("b", 995, 2), ("c", 800, 3))
+    }
+    every = [("plain", sides[x], sides[y]) for x in sides for y in sides if x < y]
+
+    assert [["a", "b"], ["c"]] == tiers(["a", "b", "c"], judge_pairs(every, lambda *_: 0.03, lambda *_: 0.0))
