@@ -1,9 +1,11 @@
+#define _GNU_SOURCE /* sched_getaffinity() */
 #include "config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +57,15 @@ static const char *read_nonce(void)
     return text;
 }
 
+/* One process per CPU it may run on, which need not be all there are. */
+static int count_cpus(void)
+{
+    cpu_set_t cpus;
+    if (sched_getaffinity(0, sizeof cpus, &cpus) < 0) /* more than 1,024 CPUs do not fit */
+        return CONFIG_PROCESSES_MAX;
+    return CPU_COUNT(&cpus);
+}
+
 struct config config_read(void)
 {
     struct config config = {.address = {.sin_family = AF_INET}};
@@ -69,6 +80,7 @@ struct config config_read(void)
     config.reuseport = read_int("LAB_REUSEPORT", 0, 0, 1);
     config.nonce = read_nonce();
     config.instance = read_int("LAB_INSTANCE", -1, 0, 9999);
+    config.processes = read_int("LAB_PROCESSES", count_cpus(), 1, CONFIG_PROCESSES_MAX);
     return config;
 }
 
@@ -80,7 +92,7 @@ static void check(int result, const char *what)
     exit(1);
 }
 
-int config_listen(const struct config *config, const char *variant)
+int config_open(const struct config *config)
 {
     const int on = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -93,10 +105,20 @@ int config_listen(const struct config *config, const char *variant)
     check(bind(fd, (const struct sockaddr *)&config->address, sizeof config->address), "bind");
     /* The kernel cuts this to net.core.somaxconn in silence; `ss -ltn` shows what is left (Send-Q). */
     check(listen(fd, config->backlog), "listen");
+    return fd;
+}
 
+void config_announce(const struct config *config, const char *variant)
+{
     char host[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &config->address.sin_addr, host, sizeof host); /* cannot fail: the buffer fits */
     fprintf(stderr, "%s: listening on %s:%d, backlog %d\n", variant, host, ntohs(config->address.sin_port),
             config->backlog);
+}
+
+int config_listen(const struct config *config, const char *variant)
+{
+    int fd = config_open(config);
+    config_announce(config, variant);
     return fd;
 }

@@ -3,7 +3,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
-enum { CONFIG_NONCE_MIN = 16, CONFIG_NONCE_MAX = 64 };
+enum { CONFIG_NONCE_MIN = 16, CONFIG_NONCE_MAX = 64, CONFIG_PROCESSES_MAX = 1024 };
 
 struct config {
     struct sockaddr_in address; /* LAB_HOST, LAB_PORT */
@@ -12,11 +12,17 @@ struct config {
     bool reuseport;             /* LAB_REUSEPORT */
     const char *nonce;          /* LAB_NONCE, or NULL: which run started this server */
     int instance;               /* LAB_INSTANCE, or -1: its number among those that share the port */
+    int processes;              /* LAB_PROCESSES: how many to fork, for variants that make their own */
 };
 
 /* Reads the environment. A bad value: one line on stderr and exit 2. */
 struct config config_read(void);
 
-/* Opens the listening socket (close-on-exec, non-blocking) and says so on stderr.
- * A failure: one line on stderr and exit 1. */
+/* Opens the listening socket (close-on-exec, non-blocking). A failure: one line on stderr and exit 1. */
+int config_open(const struct config *config);
+
+/* The one line on stderr that says that the server listens. */
+void config_announce(const struct config *config, const char *variant);
+
+/* Both. */
 int config_listen(const struct config *config, const char *variant);

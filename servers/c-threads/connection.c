@@ -29,8 +29,8 @@ struct conn {
     enum limit limit; /* the thread's own */
     pthread_t thread;
     atomic_bool is_idle;     /* between two requests: may be closed at shutdown */
-    atomic_bool is_released; /* set by POST /release before it signals the thread */
-    bool is_holding;         /* under `lock` */
+    unsigned hold;           /* while is_holding: stats_hold()'s */
+    bool is_holding;         /* changed by its thread only, under `lock` */
     struct parser parser;
     struct buffer in, out;
     struct conn *prev, *next; /* under `lock` */
@@ -81,7 +81,7 @@ static bool flush(struct conn *c)
  * leaves must not keep its thread. False: it left. */
 static bool wait_for_answer(struct conn *c, long long deadline_ms)
 {
-    while (!atomic_load(&c->is_released)) {
+    while (!(c->is_holding && stats_is_released(c->hold))) {
         bool is_full = c->in.len >= HTTP_INPUT_MAX; /* asks on and on: only hear it leave */
         int ready = wait_until(c->fd, is_full ? POLLRDHUP : POLLIN, deadline_ms);
         if (ready == 0)
@@ -99,9 +99,11 @@ static bool wait_for_answer(struct conn *c, long long deadline_ms)
 static void set_holding(struct conn *c, bool is_holding)
 {
     pthread_mutex_lock(&lock);
-    atomic_fetch_add(&stats.held, is_holding - c->is_holding); /* 0 when a release was there first */
+    if (is_holding)
+        c->hold = stats_hold();
+    else
+        stats_unhold(c->hold);
     c->is_holding = is_holding;
-    atomic_store(&c->is_released, false);
     pthread_mutex_unlock(&lock);
 }
 
@@ -115,16 +117,11 @@ static bool hold(struct conn *c)
 
 static long release_all(void)
 {
-    long released = 0;
+    long released = stats_release();
     pthread_mutex_lock(&lock);
     for (struct conn *c = connections.next; c != &connections; c = c->next) {
-        if (!c->is_holding)
-            continue;
-        c->is_holding = false;
-        atomic_fetch_sub(&stats.held, 1);
-        atomic_store(&c->is_released, true);
-        pthread_kill(c->thread, SIGUSR1); /* cannot fail: the thread unlinks itself before it ends */
-        released++;
+        if (c->is_holding) /* who came after the release is woken too, and waits on */
+            pthread_kill(c->thread, SIGUSR1); /* cannot fail: the thread unlinks itself before it ends */
     }
     pthread_mutex_unlock(&lock);
     return released;
@@ -137,7 +134,7 @@ enum outcome { GO_ON, CLOSE, LINGER };
 static enum outcome answer(struct conn *c, struct request *r)
 {
     if (!r->is_broken)
-        atomic_fetch_add_explicit(&stats.requests, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&stats->requests, 1, memory_order_relaxed);
     if (r->route == ROUTE_DELAY || r->route == ROUTE_HOLD) {
         if (!flush(c)) /* earlier replies do not wait with this one */
             return CLOSE;
@@ -230,7 +227,7 @@ static void *serve(void *argument)
     pthread_mutex_lock(&lock); /* unlinked before close(): drain() must never see a descriptor that is someone else's */
     c->prev->next = c->next;
     c->next->prev = c->prev;
-    if (atomic_fetch_sub(&stats.active, 1) == 1)
+    if (atomic_fetch_sub(&stats->active, 1) == 1)
         pthread_cond_signal(&last_one_left);
     pthread_mutex_unlock(&lock);
     close(c->fd); /* best effort */
@@ -244,7 +241,7 @@ void conn_start(int fd)
 {
     const struct timeval patience = {.tv_sec = HTTP_SEND_TIMEOUT_MS / 1000};
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience); /* best effort */
-    atomic_fetch_add(&stats.accepted, 1);
+    atomic_fetch_add(&stats->accepted, 1);
     struct conn *c = calloc(1, sizeof *c);
     int error = ENOMEM;
     if (c) {
@@ -255,7 +252,7 @@ void conn_start(int fd)
             *c = (struct conn){.fd = fd, .thread = c->thread, .prev = connections.prev, .next = &connections};
             connections.prev->next = c;
             connections.prev = c;
-            atomic_fetch_add(&stats.active, 1);
+            atomic_fetch_add(&stats->active, 1);
         }
         pthread_mutex_unlock(&lock);
     }
@@ -290,7 +287,7 @@ void conns_drain(const struct timespec *end)
         if (atomic_load(&c->is_idle))
             shutdown(c->fd, SHUT_RD); /* recv() returns what has come already, then 0; best effort */
     }
-    while (atomic_load(&stats.active) > 0 && pthread_cond_timedwait(&last_one_left, &lock, end) == 0)
+    while (atomic_load(&stats->active) > 0 && pthread_cond_timedwait(&last_one_left, &lock, end) == 0)
         ;
     pthread_mutex_unlock(&lock);
 }

@@ -1,35 +1,36 @@
 /* The turns of one connection: read once, answer every complete request, send once. */
-#include "connection.h"
+#define _GNU_SOURCE /* POLLRDHUP */
+#include "conn.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "shared/reply.h"
-#include "shared/stats.h"
+#include "processes.h"
+#include "reply.h"
+#include "stats.h"
 
 static struct buffer scratch_in, scratch_out; /* shared by all turns: an idle connection holds no buffer */
+static struct conn ring = {.prev = &ring, .next = &ring}; /* all that are open; this one is only the knot */
+static size_t count;
 
-/* Every change to and from HOLDING comes by here, so that /stats counts them right. */
-static void set_state(struct conn *c, enum state state)
+static void conn_close(struct conn *c)
 {
-    atomic_fetch_add(&stats.held, (state == HOLDING) - (c->state == HOLDING));
-    c->state = state;
-}
-
-void conn_close(struct conn *c)
-{
-    set_state(c, READING); /* no longer held */
+    if (c->state == HOLDING)
+        stats_unhold(c->hold);
     timers_cancel(&c->timer);
     c->prev->next = c->next;
     c->next->prev = c->prev;
-    close(c->fd); /* best effort; it also takes the socket out of epoll */
+    ev.readiness->remove(&c->watch);
+    close(c->watch.fd); /* best effort */
     buffer_free(&c->in);
     buffer_free(&c->out);
     free(c);
-    atomic_fetch_sub(&stats.active, 1);
+    count--;
+    atomic_fetch_sub(&stats->active, 1);
 }
 
 static void close_after(struct conn *c, int error)
@@ -38,35 +39,44 @@ static void close_after(struct conn *c, int error)
     conn_close(c);
 }
 
+/* Only their timers are set: answering them here could recurse into another /release. */
+void conn_release_all(void)
+{
+    for (struct conn *c = ring.next; c != &ring; c = c->next) {
+        if (c->state != HOLDING || !stats_is_released(c->hold))
+            continue;
+        c->state = WAITING;
+        timers_set(&c->timer, ev.now_ms);
+    }
+}
+
 /* A reply, unless the request has to wait. */
 static bool answer(struct conn *c, struct request *r)
 {
     if (!r->is_broken)
-        atomic_fetch_add_explicit(&stats.requests, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&stats->requests, 1, memory_order_relaxed);
     if (r->route == ROUTE_DELAY || r->route == ROUTE_HOLD) {
         c->request = *r;
         c->limit = LIMIT_NOTHING;
-        set_state(c, r->route == ROUTE_HOLD ? HOLDING : WAITING);
-        if (c->state == WAITING)
-            timers_set(&c->timer, loop.now_ms + (uint64_t)r->delay_ms);
-        else
+        if (r->route == ROUTE_DELAY) {
+            c->state = WAITING;
+            timers_set(&c->timer, ev.now_ms + (uint64_t)r->delay_ms);
+        } else {
+            c->state = HOLDING;
+            c->hold = stats_hold();
             timers_cancel(&c->timer);
+        }
         return true;
     }
-    r->keep_alive = r->keep_alive && !loop.is_draining;
+    r->keep_alive = r->keep_alive && !ev.is_draining;
     c->is_closing = !r->keep_alive;
     c->is_broken = r->is_broken;
     if (r->route != ROUTE_RELEASE)
         return reply(&scratch_out, r);
 
-    long released = 0; /* only their timers are set: answering them here could recurse into another /release */
-    for (struct conn *other = loop.connections.next; other != &loop.connections; other = other->next) {
-        if (other->state != HOLDING)
-            continue;
-        set_state(other, WAITING);
-        timers_set(&other->timer, loop.now_ms);
-        released++;
-    }
+    long released = stats_release();
+    processes_wake_others();
+    conn_release_all();
     return reply_released(&scratch_out, r, released);
 }
 
@@ -81,7 +91,7 @@ static bool flush(struct conn *c)
     struct buffer *out = c->out.len > 0 ? &c->out : &scratch_out;
     if (out->len == out->start)
         return true;
-    ssize_t sent = send(c->fd, out->data + out->start, out->len - out->start, MSG_NOSIGNAL);
+    ssize_t sent = send(c->watch.fd, out->data + out->start, out->len - out->start, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         return false;
     if (sent > 0)
@@ -102,21 +112,23 @@ static void set_limit(struct conn *c, enum limit limit)
     if (limit == LIMIT_NOTHING)
         timers_cancel(&c->timer);
     else
-        timers_set(&c->timer, loop.now_ms + (uint64_t)limit_ms[limit]);
+        timers_set(&c->timer, ev.now_ms + (uint64_t)limit_ms[limit]);
 }
 
-/* Tells epoll and the timer what this connection waits for now. No system call unless that changed. */
+/* Tells the loop and the timer what this connection waits for now. No system call unless that changed. */
 static void settle(struct conn *c)
 {
-    uint32_t interest = EPOLLIN;
+    uint32_t interest = POLLIN;
     if (c->out.len > 0 && (c->state == READING || c->state == LINGERING))
-        interest = EPOLLOUT; /* who does not read gets no further turn to ask */
+        interest = POLLOUT; /* who does not read gets no further turn to ask */
     else if (c->out.len > 0)
-        interest = EPOLLIN | EPOLLOUT;
+        interest = POLLIN | POLLOUT;
     if (c->in.len >= HTTP_INPUT_MAX) /* asks on and on while waiting: only hear it leave */
-        interest = (interest & ~(uint32_t)EPOLLIN) | EPOLLRDHUP;
-    if (interest != c->interest)
-        loop_watch(EPOLL_CTL_MOD, c->fd, c->interest = interest, c);
+        interest = (interest & ~(uint32_t)POLLIN) | POLLRDHUP;
+    if (interest != c->watch.interest) {
+        c->watch.interest = interest;
+        ev.readiness->change(&c->watch);
+    }
 
     if (c->state != READING)
         return; /* the timer is already set or not wanted */
@@ -156,10 +168,10 @@ static void serve(struct conn *c, struct buffer *in)
         return close_after(c, errno);
     }
     if (c->is_closing && c->out.len == 0) {
-        if (!c->is_broken || shutdown(c->fd, SHUT_WR) < 0)
+        if (!c->is_broken || shutdown(c->watch.fd, SHUT_WR) < 0)
             return conn_close(c);
         c->state = LINGERING; /* closing with unread input would make the kernel send a reset that can overtake the reply */
-        timers_set(&c->timer, loop.now_ms + HTTP_LINGER_MS);
+        timers_set(&c->timer, ev.now_ms + HTTP_LINGER_MS);
     }
     settle(c);
 }
@@ -170,9 +182,13 @@ static void read_from(struct conn *c)
     scratch_in.start = scratch_in.len = 0;
     if (!buffer_reserve(in, in == &c->in ? 16 * 1024 : HTTP_INPUT_MAX))
         return close_after(c, ENOMEM);
-    ssize_t got = recv(c->fd, in->data + in->len, in->cap - in->len, 0);
+    size_t room = in->cap - in->len;
+    ssize_t got = recv(c->watch.fd, in->data + in->len, room, 0);
+    c->watch.read = got == (ssize_t)room ? EV_READ_FULL : got > 0 ? EV_READ_SHORT : EV_READ_DRAINED;
+    if (got < 0 && errno == EINTR)
+        c->watch.read = EV_READ_FULL;
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
-        if (loop.is_draining && c->state == READING && c->in.len == 0 && c->out.len == 0 && !http_in_body(&c->parser))
+        if (ev.is_draining && c->state == READING && c->in.len == 0 && c->out.len == 0 && !http_in_body(&c->parser))
             conn_close(c); /* idle */
         return;
     }
@@ -186,51 +202,66 @@ static void read_from(struct conn *c)
     serve(c, in);
 }
 
-void conn_on_timer(struct conn *c)
+void conn_on_timer(struct timer *timer)
 {
-    timers_cancel(&c->timer);
+    struct conn *c = (struct conn *)((char *)timer - offsetof(struct conn, timer));
+    timers_cancel(timer);
     if (c->state != WAITING) /* too slow to ask, to read or to leave */
         return conn_close(c);
     c->state = READING;
-    c->request.keep_alive = c->request.keep_alive && !loop.is_draining;
+    c->request.keep_alive = c->request.keep_alive && !ev.is_draining;
     c->is_closing = !c->request.keep_alive;
     if (!reply(&scratch_out, &c->request))
         return close_after(c, ENOMEM);
     serve(c, &c->in); /* and whatever it asked meanwhile */
 }
 
-void conn_on_event(struct conn *c, uint32_t events)
+static void on_ready(struct ev_watch *watch, uint32_t events)
 {
-    if (events & EPOLLOUT)
+    struct conn *c = (struct conn *)watch;
+    if (events & POLLOUT)
         serve(c, &c->in); /* room again: send, then go on with what it asked meanwhile */
-    else if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+    else if (events & (POLLIN | POLLERR | POLLHUP))
         read_from(c); /* an error is what recv() then reports */
     else
-        conn_close(c); /* EPOLLRDHUP */
+        conn_close(c); /* POLLRDHUP */
 }
 
-void conn_on_drain(struct conn *c)
-{
-    if (c->state == READING && c->out.len == 0)
-        read_from(c); /* serves a request that has just come, or closes */
-}
-
-bool conn_open(int fd)
+void conn_open(int fd)
 {
     struct conn *c = calloc(1, sizeof *c);
-    if (!c || !timers_reserve((size_t)atomic_load(&stats.active) + 1)) {
+    if (!c || !timers_reserve(count + 1)) {
         stats_count_error(ENOMEM);
         free(c);
         close(fd); /* best effort */
-        return false;
+        return;
     }
-    *c = (struct conn){.fd = fd, .interest = EPOLLIN, .prev = loop.connections.prev, .next = &loop.connections};
-    loop.connections.prev->next = c;
-    loop.connections.prev = c;
-    atomic_fetch_add(&stats.accepted, 1);
-    atomic_fetch_add(&stats.active, 1);
-    if (!loop_watch(EPOLL_CTL_ADD, fd, EPOLLIN, c))
-        return close_after(c, errno), false;
+    *c = (struct conn){.watch = {.fd = fd, .interest = POLLIN, .on_ready = on_ready}};
+    if (!ev.readiness->add(&c->watch)) {
+        stats_count_error(errno);
+        char unread[4096];
+        recv(fd, unread, sizeof unread, 0); /* so that close() does not reset it; best effort, like the close */
+        close(fd);
+        free(c);
+        return;
+    }
+    c->prev = ring.prev;
+    c->next = &ring;
+    ring.prev->next = c;
+    ring.prev = c;
+    count++;
+    atomic_fetch_add(&stats->accepted, 1);
+    atomic_fetch_add(&stats->active, 1);
     set_limit(c, LIMIT_HEAD);
-    return true;
+}
+
+bool conn_any_open(void) { return count > 0; }
+
+void conn_drain_all(void)
+{
+    for (struct conn *c = ring.next, *next; c != &ring; c = next) {
+        next = c->next;
+        if (c->state == READING && c->out.len == 0)
+            read_from(c); /* serves a request that has just come, or closes */
+    }
 }
