@@ -14,7 +14,7 @@ Kind = Literal["closed", "open", "hold", "ramp", "storm"]
 Users = Literal["locust", "engine"]
 Protocol = Literal["http", "raw"]
 Threads = Literal["few", "per-connection"]
-Processes = Literal["one", "reuseport"]
+Processes = Literal["one", "reuseport", "own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,31 @@ class Variant:
     summary: str
     language: str
     technique: str
-    runtime: str  # images/runtime-<runtime>.Dockerfile builds it
-    folder: Path  # the build context
+    runtime: str  # images/runtime-<runtime>.Dockerfile builds it; "" for an existing image
+    folder: Path  # the build context; of an image declared in lab.yaml itself the lab's own folder
     speaks: Protocol
     port: int
     fixed_delay: bool  # True: knows one answer only, after LAB_DELAY_MS (60 s unless set)
-    processes: Processes  # whether several processes may share the port with SO_REUSEPORT
+    processes: Processes  # reuseport: several may share the port; own: it makes its own, LAB_PROCESSES of them
     kernel_least: tuple[int, int]
     deviations: tuple[str, ...]  # where it departs from the contract on purpose, in words
     specimen: bool = False  # True: shown for its defects; its errors are its signature and void no trial
     threads: Threads = "few"  # whether a connection costs a thread
+    packages: tuple[str, ...] = ()  # Debian packages that its runtime image holds besides
+    seccomp: Path | None = None  # a profile for its container, instead of the engine's
+    wall: str = ""  # what ends it at connections_most, in words; "" for no known limit
+    connections_most: int | None = None
+    lacks: tuple[str, ...] = ()  # routes and checks of the contract that it declares not to keep
+    image: str = ""  # an existing image, run as it is; the keys below are only such a one's
+    routes: Mapping[str, str] = field(default_factory=dict)  # "plain", "delay" -> its own path; {ms} is the delay
+    answers: str = ""  # what it answers there
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)  # {host} and {port} stand for where it is to listen
+
+    @property
+    def has_contract_routes(self) -> bool:
+        """Whether it has /healthz, /stats and the rest; the seeds and existing images have not."""
+        return self.speaks == "http" and not self.fixed_delay and not self.image
 
 
 @dataclass(frozen=True, slots=True)

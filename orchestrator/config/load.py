@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from orchestrator.config.complaints import faults_from
 from orchestrator.config.crosschecks import find_contradictions
 from orchestrator.config.defaults import settle_revert
-from orchestrator.config.faults import Fault, Where, advise, bad_input, line_of
-from orchestrator.config.manifest import read_variant
+from orchestrator.config.faults import Fault, bad_input, line_of
 from orchestrator.config.schema import (
     ArenaSection,
     LabFile,
@@ -20,11 +19,10 @@ from orchestrator.config.schema import (
     RampSection,
     ScenarioSection,
     SuiteSection,
-    VariantEntry,
 )
-from orchestrator.config.yamltext import YamlText, read_yaml
+from orchestrator.config.variants import read_variants
+from orchestrator.config.yamltext import read_yaml
 from orchestrator.model import Arena, Lab, Observability, Profile, Ramp, Scenario, Suite, Variant
-from orchestrator.units import shown
 
 DEFAULT_WARMUP_S = 2.0  # never 0 by default: the first requests pay for connecting and for cold caches
 
@@ -33,7 +31,7 @@ def load_lab(path: Path) -> Lab:
     """Return everything that a lab file and the variants' manifests declare.
 
     Variants are the folders servers/*/ beside the file that hold a variant.toml, but for those starting with "_";
-    a `variants:` section chooses among them and may add folders elsewhere.
+    a `variants:` section chooses among them, and may add folders elsewhere and existing images.
     Raises BadInput with one line: file, line, path, what was expected or seen, and what to write.
     """
     text = read_yaml(path)
@@ -41,7 +39,7 @@ def load_lab(path: Path) -> Lab:
         declared = LabFile.model_validate(text.data)
     except ValidationError as error:
         raise bad_input(faults_from(error, LabFile, path, text.lines)) from error
-    variants, faults = _read_variants(path, declared, text)
+    variants, faults = read_variants(path, declared.variants, text.lines)
     if any(fault.file == path for fault in faults):  # what suites say of variants cannot be judged then
         raise bad_input(faults)
     known = {*variants, *(fault.file.parent.name for fault in faults if fault.file != path)}
@@ -59,56 +57,6 @@ def load_lab(path: Path) -> Lab:
         observability=_observability(declared.observability),
         arena=_arena(declared.arena, variants),
     )
-
-
-def _read_variants(path: Path, declared: LabFile, text: YamlText) -> tuple[dict[str, Variant], list[Fault]]:
-    found = {
-        file.parent.name: file
-        for file in sorted(path.parent.glob("servers/*/variant.toml"))
-        if not file.parent.name.startswith(("_", "."))
-    }
-    manifests, faults = found, list[Fault]()
-    if declared.variants is not None:
-        manifests, faults = _choose(path, declared.variants, found, text.lines)
-    variants: dict[str, Variant] = {}
-    for name, file in manifests.items():
-        variant = read_variant(file)
-        if isinstance(variant, Variant):
-            variants[name] = variant
-        else:
-            faults.extend(variant)
-    return variants, faults
-
-
-def _choose(
-    path: Path, entries: list[VariantEntry], found: Mapping[str, Path], lines: Mapping[Where, int]
-) -> tuple[dict[str, Path], list[Fault]]:
-    chosen: dict[str, Path] = {}
-    faults: list[Fault] = []
-    for index, entry in enumerate(entries):
-        name, file, complaint = _find_entry(path.parent, entry, found)
-        if not complaint and name in chosen:
-            complaint = f"{shown(name)} is named twice; write it once"
-        if complaint:
-            where = ("variants", index)
-            faults.append(Fault(path, line_of(lines, where), where, complaint))
-        else:
-            chosen[name] = file
-    return chosen, faults
-
-
-def _find_entry(root: Path, entry: VariantEntry, found: Mapping[str, Path]) -> tuple[str, Path, str]:
-    """Return an entry's name, its manifest, and what is wrong with it ("" when nothing is)."""
-    if entry.name is not None and entry.path is None:
-        file = found.get(entry.name, root)
-        known = advise(entry.name, found)
-        return entry.name, file, "" if entry.name in found else f"{shown(entry.name)} is not a variant; {known}"
-    if entry.path is None or entry.name is not None:
-        return "", root, "expected a name or a path; write '- c-epoll' or '- path: ../my-server'"
-    file = root / entry.path.replace("\0", "") / "variant.toml"
-    if not file.is_file():
-        return "", file, f"no variant.toml in {shown(entry.path)}; write a path to a variant's folder, from this file"
-    return file.resolve().parent.name, file, ""
 
 
 def _profile(name: str, section: ProfileSection) -> Profile:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from orchestrator.config.complaints import faults_from
 from orchestrator.config.faults import Fault, Where, bad_input
+from orchestrator.config.manifestchecks import find_misfits
 from orchestrator.config.schema import ManifestFile
 from orchestrator.config.textfile import read_text
 from orchestrator.errors import BadInput
@@ -33,19 +34,28 @@ def read_variant(file: Path) -> Variant | list[Fault]:
     except ValidationError as error:
         return faults_from(error, ManifestFile, file, lines)
     folder = file.resolve().parent
+    faults = [
+        Fault(file, lines.get(where[:1]), where, complaint) for where, complaint in find_misfits(manifest, folder)
+    ]
     if manifest.name != folder.name:
         complaint = f'expected the folder\'s name, saw {shown(manifest.name)}; write name = "{folder.name}"'
-        return [Fault(file, lines.get(("name",)), ("name",), complaint)]
-    if manifest.name == "all":
+        faults.append(Fault(file, lines.get(("name",)), ("name",), complaint))
+    elif manifest.name == "all":
         complaint = "'all' stands for every variant in lab.yaml; write another name, here and for the folder"
-        return [Fault(file, lines.get(("name",)), ("name",), complaint)]
+        faults.append(Fault(file, lines.get(("name",)), ("name",), complaint))
+    return faults or make_variant(manifest, folder)
+
+
+def make_variant(manifest: ManifestFile, folder: Path) -> Variant:
+    """Return what a manifest without faults declares. folder: its own, the build context."""
     major, minor = manifest.kernel_least.split(".")
+    routes = manifest.routes.model_dump(exclude_none=True) if manifest.routes is not None else {}
     return Variant(
         name=manifest.name,
         summary=manifest.summary,
         language=manifest.language,
         technique=manifest.technique,
-        runtime=manifest.runtime,
+        runtime=manifest.runtime or "",
         folder=folder,
         speaks=manifest.speaks,
         port=manifest.port,
@@ -55,6 +65,16 @@ def read_variant(file: Path) -> Variant | list[Fault]:
         deviations=tuple(manifest.deviations),
         specimen=manifest.specimen,
         threads=manifest.threads,
+        packages=tuple(manifest.packages),
+        seccomp=None if manifest.seccomp is None else folder / manifest.seccomp,
+        wall=manifest.wall or "",
+        connections_most=manifest.connections_most,
+        lacks=tuple(manifest.lacks),
+        image=manifest.image or "",
+        routes=routes,
+        answers=manifest.answers or "",
+        command=tuple(manifest.command),
+        environment=dict(manifest.environment),
     )
 
 

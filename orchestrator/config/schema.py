@@ -10,6 +10,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestrator.config.manifestvalues import (
+    Answer,
+    DelayRoute,
+    FileName,
+    ImageName,
+    Package,
+    Part,
+    Variable,
+    VariableName,
+    Word,
+)
 from orchestrator.config.values import (
     AllOrNames,
     Count,
@@ -116,11 +127,34 @@ class ArenaSection(Section):
     variants: AllOrNames = ["all"]
 
 
-class VariantEntry(Section):
-    """variants[i]: a name, or a path to a folder outside servers/"""
+class RoutesSection(Section):
+    """routes of an existing image: its own path for each of the contract's that it has"""
+
+    plain: UrlPath | None = None
+    delay: DelayRoute | None = None
+
+
+class ImageKeys(Section):
+    """What is said of an existing image, in a variant.toml or in lab.yaml itself"""
+
+    image: ImageName | None = None
+    port: Port = Field(default=8080, examples=["8080"])
+    routes: RoutesSection | None = None
+    answers: Answer | None = None
+    command: list[Part] = []
+    environment: dict[VariableName, Variable] = {}
+    kernel_least: Kernel = "2.6"
+    threads: Literal["few", "per-connection"] = "few"
+
+
+class VariantEntry(ImageKeys):
+    """variants[i]: a name or "all", a path to a folder outside servers/, or an existing image"""
 
     name: Name | None = None
     path: str | None = None
+    summary: Line | None = None
+    language: Line | None = None
+    technique: Line | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -139,19 +173,21 @@ class LabFile(Section):
     arena: ArenaSection = ArenaSection()
 
 
-class ManifestFile(Section):
+class ManifestFile(ImageKeys):
     """The whole of a variant.toml"""
 
     name: Name = Field(examples=['"c-epoll"'])
     summary: Line = Field(examples=['"one line"'])
     language: Line = Field(examples=['"c"'])
     technique: Line = Field(examples=['"level-triggered epoll, one loop"'])
-    runtime: Name = Field(examples=['"c"'])
+    runtime: Name | None = None
     speaks: Literal["http", "raw"] = Field(examples=['"http"'])
-    port: Port = Field(default=8080, examples=["8080"])
     fixed_delay: bool = False
-    processes: Literal["one", "reuseport"] = "one"
-    kernel_least: Kernel = "2.6"
+    processes: Literal["one", "reuseport", "own"] = "one"
+    packages: list[Package] = []
+    seccomp: FileName | None = None
+    wall: Line | None = None
+    connections_most: Count | None = None
+    lacks: list[Word] = []
     deviations: list[Line] = []
     specimen: bool = False
-    threads: Literal["few", "per-connection"] = "few"

@@ -46,6 +46,7 @@ class Recipe:
     toolchain: str | None = None  # the name of another recipe, given to the Dockerfile as TOOLCHAIN
     bulky: Callable[[], Mapping[str, Path]] | None = field(default=None)
     # fetched only when the image is built; not part of the digest, so it must be pinned by what is
+    arguments: Mapping[str, str] = field(default_factory=dict)  # build arguments besides BASE and TOOLCHAIN
 
 
 def ensure_base(client: docker.DockerClient, say: Say) -> str:
@@ -91,7 +92,7 @@ def build(
     def make(name: str) -> tuple[str, float]:
         began_s = time.monotonic()
         recipe = recipes[name]
-        arguments = {"BASE": BASE}
+        arguments = {"BASE": BASE, **recipe.arguments}
         if recipe.toolchain:
             arguments["TOOLCHAIN"] = references[recipe.toolchain]
         _build(client, recipe, references[name], arguments)
@@ -113,6 +114,8 @@ def reference(recipe: Recipe, recipes: Mapping[str, Recipe], base_id: str) -> st
     digest = hashlib.sha256(f"{base_id}\n{recipe.dockerfile.read_text()}\n".encode())
     if recipe.toolchain:
         digest.update(reference(recipes[recipe.toolchain], recipes, base_id).encode())
+    for name, value in sorted(recipe.arguments.items()):  # none: images built before there were any are still found
+        digest.update(f"{name}={value}\0".encode())
     for path, content, mode in _files(recipe.context):
         digest.update(f"{path}\0{mode:o}\0{len(content)}\0".encode())
         digest.update(content)

@@ -50,6 +50,7 @@ class Spec:
     host_pids: bool = False
     health_check: bool = False  # the image's own; off in trials, where its exec would be load on the server's CPUs
     alias: str | None = None  # the name other containers of the control network find it by
+    seccomp: str = ""  # a profile's JSON text; "" for the engine's own
     cpu_shares: int | None = None  # of the CPUs it shares, where they are short; everybody else has 1,024
 
     def digest(self) -> str:
@@ -78,7 +79,7 @@ def launch(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> R
         "user": spec.user,
         "cap_drop": ["ALL"],
         "cap_add": list(spec.capabilities),
-        "security_opt": ["no-new-privileges"],
+        "security_opt": ["no-new-privileges", *([f"seccomp={spec.seccomp}"] if spec.seccomp else [])],
         "sysctls": dict(spec.sysctls),
         "tmpfs": dict(spec.tmpfs),
         "volumes": [f"{source}:{target}" for source, target in spec.volumes.items()],

@@ -18,8 +18,9 @@ from orchestrator.containers.images import BASE
 from orchestrator.containers.labels import Owner
 from orchestrator.containers.launch import Running, Spec, ensure, launch, remove, run_inside
 from orchestrator.containers.nonce import tells_nonce
-from orchestrator.errors import LimitRefused, NotReady
+from orchestrator.errors import BadInput, LimitRefused, NotReady
 from orchestrator.model import Profile, ReadBack, Variant
+from orchestrator.units import parse_cpu_list
 
 LOCUSTFILE = "/opt/lab/swarm/locustfile.py"
 OWN_FOLDER = "/opt/lab/own"  # where a person's own locustfile is mounted
@@ -80,23 +81,51 @@ def start_server(
     nonce: what it shows workers, so that they load it. instance: its number among those that share the port. Neither
     is told to a variant that cannot show it.
     """
-    told = {"LAB_HOST": host, "LAB_PORT": str(variant.port)}
-    if variant.fixed_delay:
-        told["LAB_HEALTH"] = "listen"
-    if tells_nonce(variant):
-        told |= {} if nonce is None else {"LAB_NONCE": nonce}
-        told |= {} if instance is None else {"LAB_INSTANCE": str(instance)}
     spec = Spec(
         role="server",
         name=site.container_name(name),
         image=site.images[variant.name],
-        environment={**told, **environment},
+        command=tuple(_placed(part, variant, host) for part in variant.command) or None,
+        environment=_told(site, variant, host, environment, nonce, instance),
         join=holder.id,
         nofile=site.nofile,
         cpus=site.server_cpus,
         tmpfs={"/tmp": "size=16m"},
+        seccomp=_seccomp(variant),
     )
     return site.start(spec)
+
+
+def _told(
+    site: Site, variant: Variant, host: str, more: Mapping[str, str], nonce: str | None, instance: int | None
+) -> dict[str, str]:
+    """Return a server's environment. An existing image is told nothing but what was written for it."""
+    if variant.image:
+        return {key: _placed(text, variant, host) for key, text in variant.environment.items()}
+    told = {"LAB_HOST": host, "LAB_PORT": str(variant.port)}
+    if variant.fixed_delay:
+        told["LAB_HEALTH"] = "listen"
+    if variant.processes == "own":
+        told["LAB_PROCESSES"] = str(len(parse_cpu_list(site.server_cpus)))
+    if tells_nonce(variant):
+        told |= {} if nonce is None else {"LAB_NONCE": nonce}
+        told |= {} if instance is None else {"LAB_INSTANCE": str(instance)}
+    return {**told, **more}
+
+
+def _placed(text: str, variant: Variant, host: str) -> str:
+    """Fill in where an existing image is to listen. Other braces stay: they may be the image's own JSON."""
+    return text.replace("{host}", host).replace("{port}", str(variant.port))
+
+
+def _seccomp(variant: Variant) -> str:
+    """Return the profile's text without white space, as the engine takes it; "" for none."""
+    if variant.seccomp is None:
+        return ""
+    try:
+        return json.dumps(json.loads(variant.seccomp.read_bytes()), separators=(",", ":"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{variant.seccomp}: expected a seccomp profile, saw: {error}. Try: lab check") from None
 
 
 def start_worker(

@@ -7,13 +7,14 @@ mirror only; its content is pinned by hash in images/swarm-requirements.lock.
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestrator.containers.images import Recipe
-from orchestrator.errors import BuildFailed, EnvironmentMissing
+from orchestrator.errors import BadInput, BuildFailed, EnvironmentMissing
 from orchestrator.model import Variant
 
 HOME = Path(__file__).resolve().parents[2]  # the clone: images/, swarm/ and orchestrator/ lie here
@@ -48,17 +49,22 @@ def service_recipes(architecture: str, prometheus_yml: str, cache: Path) -> dict
 
 
 def variant_recipes(variants: Iterable[Variant]) -> dict[str, Recipe]:
-    """Return the recipes of the servers and of the toolchains their runtimes name. Keys: variant or toolchain-X."""
+    """Return the recipes of the servers and of the toolchains their runtimes name. Keys: variant or toolchain-X.
+
+    Existing images have none. Raises BuildFailed for a runtime that there is not, BadInput for packages that it does
+    not take.
+    """
     recipes: dict[str, Recipe] = {}
     for variant in variants:
+        if variant.image:
+            continue
         dockerfile = IMAGES / f"runtime-{variant.runtime}.Dockerfile"
         if not dockerfile.is_file():
             known = sorted(p.stem.removeprefix("runtime-").split(".")[0] for p in IMAGES.glob("runtime-*.Dockerfile"))
             raise BuildFailed(
                 f"{variant.name}: runtime '{variant.runtime}' has no {dockerfile}; known: {', '.join(known)}"
             )
-        sources = {p.name: p for p in sorted(variant.folder.iterdir()) if p.name not in ("README.md", "variant.toml")}
-        context: dict[str, Path | bytes] = {**sources, "health": IMAGES / "health"}
+        context: dict[str, Path | bytes] = {**_sources(variant), "health": IMAGES / "health"}
         toolchain = IMAGES / f"toolchain-{variant.runtime}.Dockerfile"
         shared = HOME / "servers" / f"_shared-{variant.runtime}"
         if shared.is_dir():
@@ -67,9 +73,31 @@ def variant_recipes(variants: Iterable[Variant]) -> dict[str, Recipe]:
             name = f"toolchain-{variant.runtime}"
             recipes[name] = Recipe(name, toolchain, {})
         recipes[variant.name] = Recipe(
-            variant.name, dockerfile, context, toolchain=f"toolchain-{variant.runtime}" if toolchain.is_file() else None
+            variant.name,
+            dockerfile,
+            context,
+            toolchain=f"toolchain-{variant.runtime}" if toolchain.is_file() else None,
+            arguments=_packages(variant, dockerfile),
         )
     return recipes
+
+
+def _sources(variant: Variant) -> dict[str, Path]:
+    """Return what of a variant's folder goes into its image: all but what only people and the lab read."""
+    left_out = {"README.md", "variant.toml", *([variant.seccomp.name] if variant.seccomp is not None else [])}
+    return {p.name: p for p in sorted(variant.folder.iterdir()) if p.name not in left_out}
+
+
+def _packages(variant: Variant, dockerfile: Path) -> dict[str, str]:
+    """Return the build argument that names a variant's packages; none for none, so that its image stays the same."""
+    if not variant.packages:
+        return {}
+    if not re.search(r"^ARG PACKAGES\b", dockerfile.read_text(), re.MULTILINE):
+        raise BadInput(
+            f"{variant.folder / 'variant.toml'} packages: runtime '{variant.runtime}' takes none; remove the key, or "
+            f"install them in {dockerfile} after a line 'ARG PACKAGES'"
+        )
+    return {"PACKAGES": " ".join(variant.packages)}
 
 
 def _wheelhouse(lock: Path, architecture: str, cache: Path) -> Path:

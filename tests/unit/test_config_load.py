@@ -87,7 +87,8 @@ def test_the_lab_file_of_this_repository_declares_what_the_issue_asks_for(tmp_pa
     assert ("net.core.somaxconn=128", "nofile=1024") == lab.suites["ablation"].reverts[::4]
     ports = lab.observability
     assert (8089, 9090, 9109, 1.0) == (ports.web_port, ports.prometheus_port, ports.exporter_port, ports.interval_s)
-    assert ("default", tuple(SIX)) == (lab.arena.profile, lab.arena.variants)
+    assert ("default", set(SIX)) == (lab.arena.profile, set(lab.arena.variants))
+    assert lab.arena.variants == lab.suites["first-light"].variants
     assert (1_048_576, True, "auto", "auto") == (
         lab.profiles["default"].nofile,
         lab.profiles["default"].best_effort,
@@ -215,10 +216,10 @@ def test_a_lab_without_variants_is_refused(tmp_path: Path) -> None:
         ({"port": "80"}, ":7 port: expected at least 1,024, saw 80; write 1024 or more"),
         ({"port": '"8080"'}, ":7 port: expected a whole number, saw '8080'; write it as in 8080"),
         ({"fixed_delay": "1"}, ":8 fixed_delay: expected true or false, saw 1; write true or false"),
-        ({"processes": '"many"'}, ":9 processes: expected 'one' or 'reuseport', saw 'many'; write 'one'"),
+        ({"processes": '"many"'}, ":9 processes: expected 'one', 'reuseport' or 'own', saw 'many'; write 'one'"),
         ({"kernel_least": "5.10"}, ':10 kernel_least: expected major.minor in quotes, saw 5.1; write it as in "2.6"'),
         ({"language": ""}, " language: missing; write 'language = \"c\"'"),
-        ({"langauge": '"c"', "language": ""}, ":11 langauge: unknown key; write 'language' (known: deviations,"),
+        ({"langauge": '"c"', "language": ""}, ":11 langauge: unknown key; write 'language' (known: answers,"),
         ({"runtime": '"../etc"'}, ":5 runtime: '../etc' is not a name; write at most 40"),
         ({"deviations": '"none"'}, ":11 deviations: expected a list, saw 'none'; write [none]"),
         ({"summary": "= 1"}, ':2: expected TOML, saw: Invalid value; write it as in: name = "c-epoll"'),

@@ -49,6 +49,7 @@ CHANGES: Mapping[str, Any] = {
     "host_pids": True,
     "health_check": True,
     "alias": "master",
+    "seccomp": '{"defaultAction":"SCMP_ACT_ALLOW"}',
     "cpu_shares": 2048,
 }
 

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.containers.images import Recipe, _write_context, reference
 from orchestrator.containers.recipes import variant_recipes
-from orchestrator.errors import BuildFailed
+from orchestrator.errors import BadInput, BuildFailed
 from orchestrator.model import Variant
 
 Change = Callable[[Path], object]
@@ -102,5 +102,48 @@ def test_prose_and_manifest_are_no_part_of_a_variants_image(tmp_path: Path) -> N
     variant = Variant("mine", "", "c", "", "c", folder, "http", 8080, False, "one", (2, 6), ())
 
     assert {"server.c", "health", "shared"} == set(variant_recipes([variant])["mine"].context)
-    with pytest.raises(BuildFailed, match=r"runtime 'cobol' has no .*; known: c, go, python"):
+    with pytest.raises(BuildFailed, match=r"runtime 'cobol' has no .*; known: c, .*go, .*python"):
         variant_recipes([replace(variant, runtime="cobol")])
+
+
+def test_a_seccomp_profile_is_no_part_of_the_image(tmp_path: Path) -> None:
+    """It is set on the container: changing it does not rebuild."""
+    variant = write_variant(tmp_path, "seccomp.json")
+
+    assert "seccomp.json" in variant_recipes([variant])["mine"].context
+    tightened = replace(variant, seccomp=tmp_path / "mine" / "seccomp.json")
+    assert "seccomp.json" not in variant_recipes([tightened])["mine"].context
+
+
+def test_packages_are_a_build_argument_and_part_of_the_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another package is another image."""
+    variant = write_variant(tmp_path)
+    (tmp_path / "runtime-x.Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nARG PACKAGES\n")
+    monkeypatch.setattr("orchestrator.containers.recipes.IMAGES", tmp_path)
+    (tmp_path / "health").write_text("")
+
+    def tag(*packages: str) -> str:
+        made = variant_recipes([replace(variant, runtime="x", packages=packages)])
+        return reference(made["mine"], made, "base-1")
+
+    both = variant_recipes([replace(variant, runtime="x", packages=("a", "b"))])["mine"]
+    assert {"PACKAGES": "a b"} == both.arguments
+    assert 4 == len({tag(), tag("a"), tag("b"), tag("a", "b")})
+
+
+def test_packages_of_a_runtime_that_takes_none_are_refused(tmp_path: Path) -> None:
+    """They would be left out in silence."""
+    with pytest.raises(BadInput, match=r"mine/variant.toml packages: runtime 'c' takes none; remove the key, or"):
+        variant_recipes([replace(write_variant(tmp_path), packages=("liburing2",))])
+
+
+def test_an_existing_image_has_no_recipe(tmp_path: Path) -> None:
+    """It is run as it is."""
+    assert {} == variant_recipes([replace(write_variant(tmp_path), runtime="", image="my/app:1")])
+
+
+def write_variant(tmp_path: Path, *files: str) -> Variant:
+    (tmp_path / "mine").mkdir()
+    for name in files:
+        (tmp_path / "mine" / name).write_text("{}")
+    return Variant("mine", "", "c", "", "c", tmp_path / "mine", "http", 8080, False, "one", (2, 6), ())
