@@ -1,8 +1,7 @@
-/* One connection: connect, ask, read the answer, judge it, go on.
+/* One open connection: ask, read the answer, judge it, go on. How it comes to be open is opening.c.
  *
- * Three system calls for an exchange on an open connection: epoll_wait (shared), recv, send. The interest in a socket is
- * set once, when it is open; only what cannot be sent at once needs a second epoll_ctl. On loopback the handshake is over when
- * connect() returns, so the request is sent right away and EPOLLOUT is waited for only where that fails.
+ * Three system calls for an exchange: epoll_wait (shared), recv, send. The interest in a socket is set once, when it is
+ * open; only what cannot be sent at once needs a second epoll_ctl.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,10 +11,6 @@
 #include <unistd.h>
 
 #include "internal.h"
-
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24 /* linux/in.h: the port is chosen at connect, for each pair of addresses anew */
-#endif
 
 static struct list *list_of(struct conn *c)
 {
@@ -86,23 +81,14 @@ void conn_fail(struct conn *c, enum engine_phase phase, int wrong, uint64_t now_
     conn_move(c, PAUSED, now_ns);
 }
 
-static void established(struct conn *c, uint64_t now_ns)
-{
-    struct engine_counts *counts = &c->group->row->now;
-    c->is_established = true;
-    counts->established++;
-    counts->opened++;
-    counts->last_established_ns = now_ns;
-}
-
-static bool watch(struct conn *c, int operation, uint32_t interest)
+bool conn_watch(struct conn *c, int operation, uint32_t interest)
 {
     struct epoll_event event = {.events = interest, .data.ptr = c};
     return epoll_ctl(c->group->engine->epoll_fd, operation, c->fd, &event) == 0;
 }
 
 /* Sends what is left of the request. 0: all of it; EAGAIN: not now; or what went wrong. */
-static int send_rest(struct conn *c)
+int conn_send_rest(struct conn *c)
 {
     const struct engine_group *told = &c->group->told;
     while (c->sent < (uint32_t)told->request_len) {
@@ -117,7 +103,7 @@ static int send_rest(struct conn *c)
 }
 
 /* The request has left: count it once. */
-static void asked(struct conn *c, uint64_t begun_ns)
+void conn_asked(struct conn *c, uint64_t begun_ns)
 {
     struct group *g = c->group;
     g->row->now.sent++;
@@ -131,101 +117,23 @@ void conn_ask(struct conn *c, uint64_t intended_ns, uint64_t now_ns)
     c->intended_ns = intended_ns;
     c->sent = 0;
     answer_begin(&c->answer);
-    const int wrong = send_rest(c);
+    const int wrong = conn_send_rest(c);
     if (wrong == 0)
-        return asked(c, now_ns);
+        return conn_asked(c, now_ns);
     if (wrong != EAGAIN)
         return conn_fail(c, ENGINE_IN_SEND, wrong, now_ns);
     conn_move(c, ASKING, now_ns);
-    if (!watch(c, EPOLL_CTL_MOD, EPOLLOUT)) /* not EPOLLIN: who answers early must not make the loop spin */
+    if (!conn_watch(c, EPOLL_CTL_MOD, EPOLLOUT)) /* not EPOLLIN: who answers early must not make the loop spin */
         conn_fail(c, ENGINE_IN_SEND, errno, now_ns);
 }
 
-static int connect_from(struct conn *c)
-{
-    struct group *g = c->group;
-    struct sockaddr_in source = {.sin_family = AF_INET};
-    int one = 1;
-    if (g->sources_len > 0) {
-        source.sin_addr = g->sources[g->source_turn++ % g->sources_len];
-        if (setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) < 0 ||
-            bind(c->fd, (struct sockaddr *)&source, sizeof source) < 0)
-            return errno;
-    }
-    if (connect(c->fd, (struct sockaddr *)&g->target, sizeof g->target) < 0)
-        return errno;
-    return 0;
-}
-
-/* Asks as soon as it is open: hold and storm since they meant to connect, closed from now on. */
-static void open_and_ask(struct conn *c, uint64_t now_ns)
-{
-    const uint64_t begun_ns = clock_ns();
-    if (c->group->told.kind == ENGINE_CLOSED)
-        c->intended_ns = begun_ns;
-    c->sent = 0;
-    answer_begin(&c->answer);
-    const int wrong = send_rest(c);
-    if (wrong == EAGAIN && c->sent == 0) { /* the handshake is not over */
-        if (c->group->told.kind == ENGINE_CLOSED)
-            c->intended_ns = now_ns;
-        if (!watch(c, EPOLL_CTL_ADD, EPOLLOUT))
-            conn_fail(c, ENGINE_IN_SOCKET, errno, now_ns);
-        return;
-    }
-    if (wrong != 0 && wrong != EAGAIN)
-        return conn_fail(c, ENGINE_IN_CONNECT, wrong, now_ns); /* send() hands over what connect() ended with */
-    established(c, begun_ns);
-    if (!watch(c, EPOLL_CTL_ADD, wrong == EAGAIN ? EPOLLOUT : EPOLLIN))
-        return conn_fail(c, ENGINE_IN_SOCKET, errno, now_ns);
-    if (wrong == EAGAIN)
-        return conn_move(c, ASKING, begun_ns);
-    asked(c, begun_ns);
-}
-
-void conn_open(struct conn *c, uint64_t intended_ns, uint64_t now_ns)
-{
-    struct group *g = c->group;
-    struct engine_counts *counts = &g->row->now;
-    if (counts->first_connect_ns == 0)
-        counts->first_connect_ns = now_ns;
-    c->intended_ns = intended_ns ? intended_ns : g->told.kind == ENGINE_CLOSED ? now_ns : 0;
-    conn_move(c, CONNECTING, now_ns);
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
-        return conn_fail(c, ENGINE_IN_SOCKET, errno, now_ns);
-    const int wrong = connect_from(c);
-    if (wrong != 0 && wrong != EINPROGRESS)
-        return conn_fail(c, ENGINE_IN_CONNECT, wrong, now_ns);
-    if (g->told.kind != ENGINE_OPEN)
-        return open_and_ask(c, now_ns);
-    if (!watch(c, EPOLL_CTL_ADD, EPOLLOUT))
-        conn_fail(c, ENGINE_IN_SOCKET, errno, now_ns);
-}
-
 /* An open connection without an exchange: the next arrival's, or it waits for one. */
-static void rest(struct conn *c, uint64_t now_ns)
+void conn_rest(struct conn *c, uint64_t now_ns)
 {
     uint64_t planned_ns;
     if (c->group->told.kind == ENGINE_OPEN && group_next_arrival(c->group, &planned_ns))
         return conn_ask(c, planned_ns, now_ns);
     conn_move(c, READY, now_ns);
-}
-
-static void on_connect_over(struct conn *c, uint64_t now_ns)
-{
-    int wrong = 0;
-    socklen_t len = sizeof wrong;
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &wrong, &len) < 0)
-        wrong = errno;
-    if (wrong)
-        return conn_fail(c, ENGINE_IN_CONNECT, wrong, now_ns);
-    established(c, now_ns);
-    if (!watch(c, EPOLL_CTL_MOD, EPOLLIN))
-        return conn_fail(c, ENGINE_IN_SOCKET, errno, now_ns);
-    if (c->group->told.kind == ENGINE_OPEN)
-        return rest(c, now_ns);
-    conn_ask(c, c->group->told.kind == ENGINE_CLOSED ? now_ns : c->intended_ns, now_ns);
 }
 
 /* A whole answer is in: judge it and go on. more: bytes came that belong to no answer. */
@@ -257,7 +165,7 @@ static void on_answer(struct conn *c, bool is_open, bool more)
         break;
     case ENGINE_OPEN:
         if (is_open)
-            return rest(c, now_ns);
+            return conn_rest(c, now_ns);
         break;
     case ENGINE_HOLD:
         if (told->stays && is_open)
@@ -315,15 +223,15 @@ void conn_event(struct conn *c, uint32_t events)
     if (c->fd < 0 || c->group->is_ending)
         return; /* ended by a call since epoll_wait returned */
     if (c->state == CONNECTING)
-        return on_connect_over(c, now_ns);
+        return conn_on_connect_over(c, now_ns);
     if (c->state != ASKING)
         return read_answer(c, now_ns);
     if (events & (EPOLLERR | EPOLLHUP))
         return read_answer(c, now_ns); /* recv() says which error */
-    const int wrong = send_rest(c);
+    const int wrong = conn_send_rest(c);
     if (wrong == EAGAIN)
         return;
-    if (wrong || !watch(c, EPOLL_CTL_MOD, EPOLLIN))
+    if (wrong || !conn_watch(c, EPOLL_CTL_MOD, EPOLLIN))
         return conn_fail(c, ENGINE_IN_SEND, wrong ? wrong : errno, now_ns);
-    asked(c, now_ns);
+    conn_asked(c, now_ns);
 }

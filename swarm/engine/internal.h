@@ -133,6 +133,11 @@ void conn_event(struct conn *c, uint32_t events);
 void conn_fail(struct conn *c, enum engine_phase phase, int wrong, uint64_t now_ns);
 enum engine_phase conn_phase(const struct conn *c);
 void conn_drop(struct conn *c); /* closes the descriptor, nothing else */
+bool conn_watch(struct conn *c, int operation, uint32_t interest);
+int conn_send_rest(struct conn *c);                      /* 0: the whole request; EAGAIN: not now; or what went wrong */
+void conn_asked(struct conn *c, uint64_t begun_ns);      /* the request has left */
+void conn_rest(struct conn *c, uint64_t now_ns);         /* open and without an exchange */
+void conn_on_connect_over(struct conn *c, uint64_t now_ns);
 
 /* ---- the engine --------------------------------------------------------------------------------- */
 
