@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 WORDS = frozenset({"errors", "units", "model"})
 THOUGHT = frozenset({"config", "planning", "verdicts"})
-HANDS = frozenset({"containers", "load", "observe", "results", "hosts"})
+HANDS = frozenset({"containers", "load", "observe", "results", "hosts", "contract"})
 REPORT = frozenset({"report"})
 # A new module of the story is named here, on purpose.
 STORY = frozenset(
@@ -53,7 +53,10 @@ ALLOWED: dict[str, frozenset[str]] = (
 OUTSIDE = frozenset({"docker", "requests", "subprocess", "socket", "sqlite3"})
 NOWHERE = frozenset({"locust", "gevent"})
 
+# Parts that run in an image of their own, without the rest of the lab: they import only themselves.
 EXPORTER = "orchestrator.observe.exporter"
+CONTRACT = "orchestrator.contract"
+APART = (EXPORTER, CONTRACT)
 
 
 def find_violations(sources: Mapping[str, str]) -> list[str]:
@@ -118,8 +121,9 @@ def room_of(name: str) -> str:
 def broken_rule(module: str, target: str) -> str | None:
     """Return the rule that this import breaks, or None."""
     top = target.partition(".")[0]
-    if module.startswith(f"{EXPORTER}.") or module == EXPORTER:
-        return exporter_rule(target)
+    for part in APART:
+        if module.startswith(f"{part}.") or module == part:
+            return apart_rule(part, target)
     if module.startswith("swarm."):
         return "the swarm runs in an image without the orchestrator" if top == "orchestrator" else None
     if top in NOWHERE:
@@ -139,12 +143,12 @@ def broken_rule(module: str, target: str) -> str | None:
     return f"{room} may import only {', '.join(sorted(ALLOWED.get(room, frozenset()))) or 'nothing'}"
 
 
-def exporter_rule(target: str) -> str | None:
-    """Return the rule that an import inside the exporter breaks, or None."""
-    if target == EXPORTER or target.startswith(f"{EXPORTER}."):
+def apart_rule(part: str, target: str) -> str | None:
+    """Return the rule that an import inside a part that lives on its own breaks, or None."""
+    if target == part or target.startswith(f"{part}."):
         return None
     if target.partition(".")[0] in ("orchestrator", "swarm", *NOWHERE):
-        return "the exporter runs in an image of its own and imports only itself"
+        return f"{part} runs in an image of its own and imports only itself"
     return None
 
 
@@ -205,6 +209,9 @@ def test_the_sources_are_really_read() -> None:
         ("orchestrator.observe.exporter.serve", "from orchestrator.errors import LabError"),
         ("orchestrator.observe.exporter.serve", "from ..client import read"),
         ("orchestrator.observe.exporter.sources.proc", "from ...client import read"),
+        ("orchestrator.contract.slow", "from orchestrator.units import parse_duration_s"),
+        ("orchestrator.contract.kernel", "from swarm.sockdiag import listeners"),
+        ("orchestrator.contract.run", "from ..errors import LabError"),
         ("orchestrator.__init__", "from orchestrator.model import Lab"),
         ("swarm.locustfile", "from orchestrator.model import Scenario"),
         ("swarm.users.hold", "import orchestrator"),
@@ -230,6 +237,8 @@ def test_a_planted_violation_is_caught(module: str, text: str) -> None:
         ("orchestrator.observe.client", "import requests\nfrom orchestrator.model import Metrics"),
         ("orchestrator.observe.exporter.serve", "from .sources import proc\nimport socket"),
         ("orchestrator.observe.exporter.sources.proc", "from ..reading import Reading"),
+        ("orchestrator.contract.slow", "import socket\nfrom .talk import Talk"),
+        ("orchestrator.verify", "from orchestrator.contract.table import ITEMS"),
         ("swarm.locustfile", "from locust import User\nimport swarm.recorder"),
     ],
 )
