@@ -82,7 +82,7 @@ def standing(lab: Lab, profile: str, results: Path, progress: Progress, say: Say
     with only_one(state_folder(lab.root), "bench"):
         run_id = new_id("bench")
         owner = current_owner(run_id)
-        ground = prepare(lab, profile, owner, progress, say)
+        ground = prepare(lab, profile, owner, progress, say, lab.variants)
         clear_abandoned(ground.client, ground.lab_id)
         try:
             control = bring_up_control(lab, ground, owner)

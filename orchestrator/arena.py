@@ -16,10 +16,10 @@ from docker.models.containers import Container
 
 from orchestrator.containers.control import ControlPlane
 from orchestrator.containers.labels import LAB, ROLE
-from orchestrator.containers.launch import Running, remove, stop
+from orchestrator.containers.launch import Running, remove, stop, unsupported
 from orchestrator.containers.nonce import arena_nonce
 from orchestrator.containers.pods import Site, start_holder, start_server, start_worker
-from orchestrator.errors import EnvironmentMissing, LabError
+from orchestrator.errors import EnvironmentMissing, LabError, NotReady, Unsupported
 from orchestrator.load.master import Master
 from orchestrator.load.told import arena_addresses, swarm_settings
 from orchestrator.model import Lab, Variant
@@ -57,23 +57,28 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
     settings = swarm_settings(lab.scenarios.values(), addresses, once=False, nonce=nonce)
     backlog = profile.sysctls.get("net.core.somaxconn", "4096")
 
-    def serve(entry: tuple[Variant, str]) -> Running:
+    def serve(entry: tuple[Variant, str]) -> Running | str:
         variant, host = entry
         told = {"LAB_BACKLOG": backlog}
         if variant.fixed_delay:
             told["LAB_DELAY_MS"] = str(round(fixed_delay_s(lab) * 1000))
-        return start_server(
-            site, f"{_HOLDER}-{variant.name}", holder, variant, host=host, environment=told, nonce=nonce
-        )
+        try:
+            return start_server(
+                site, f"{_HOLDER}-{variant.name}", holder, variant, host=host, environment=told, nonce=nonce
+            )
+        except (NotReady, Unsupported) as error:  # one that cannot start here is no reason to have none of them
+            return str(error)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         worker = pool.submit(start_worker, site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)
         servers = dict(zip(addresses, pool.map(serve, addresses.values()), strict=True))
         inside = worker.result()
         for name, server in servers.items():
+            if isinstance(server, str):
+                continue
             labels = {"run_id": "arena", "scenario": "arena", "variant": name}
             exporter.register(f"arena-{name}", labels, [(server.id, server.pid)], shared_namespace=True)
-        states = list(pool.map(lambda entry: _state(lab, site, inside, *entry), addresses.values()))
+        states = list(pool.map(lambda name: _state(lab, site, inside, *addresses[name], servers[name]), addresses))
     master = Master(control.master_url)
     master.wait_workers(_HOLDER, 1, _WORKERS_S)
     return states
@@ -88,13 +93,15 @@ def _remove_strangers(site: Site, exporter: Exporter, variants: set[str]) -> Non
             exporter.forget(f"arena-{name}")
 
 
-def _state(lab: Lab, site: Site, inside: Running, variant: Variant, host: str) -> VariantState:
+def _state(lab: Lab, site: Site, inside: Running, variant: Variant, host: str, server: Running | str) -> VariantState:
     address = f"{host}:{variant.port}"
+    if isinstance(server, str):
+        return VariantState(variant.name, address, server)
     try:
         nonce = arena_nonce(state_folder(lab.root))
         verify(site, inside, questions(variant, host, fixed_delay_s(lab), None, nonce))
     except LabError as error:
-        return VariantState(variant.name, address, str(error))
+        return VariantState(variant.name, address, unsupported(site.client, server) or str(error))
     return VariantState(variant.name, address, "verified")
 
 
@@ -139,6 +146,11 @@ def return_worker(lab: Lab, site: Site, control: ControlPlane) -> None:
     nonce = arena_nonce(state_folder(lab.root))
     settings = swarm_settings(lab.scenarios.values(), addresses, once=False, nonce=nonce)
     start_worker(site, f"{_HOLDER}-worker-0", holder, control.master_ip, settings)
+
+
+def is_standing(client: docker.DockerClient, lab: str) -> bool:
+    """Return whether there is an arena, running or paused. lab: its id."""
+    return bool(_members(client, lab))
 
 
 def wake(client: docker.DockerClient, lab: str) -> None:

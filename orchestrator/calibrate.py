@@ -17,6 +17,7 @@ from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import STANDING, current_owner
 from orchestrator.containers.nonce import tells_nonce
 from orchestrator.errors import BadInput, Undecided
+from orchestrator.guests import with_guests
 from orchestrator.hosts.calibration import keep_calibration
 from orchestrator.hosts.limits import read_limits
 from orchestrator.model import Lab, Scenario, Suite, TrialResult, TrialSpec, Users
@@ -59,7 +60,7 @@ class _Seen:
 
 
 def calibrate(lab: Lab, names: Sequence[str], progress: Progress, say: Say) -> Calibrated:
-    """Calibrate these variants (none: all that speak the contract) and both kinds of users; keep and return it.
+    """Calibrate these variants (none: the arena's that speak the contract) and both kinds of users; keep and return it.
 
     The lab is left as it was found: standing, or not there. Raises BadInput for a name that is no variant or knows one
     answer only, Undecided when not one variant could be calibrated.
@@ -69,11 +70,14 @@ def calibrate(lab: Lab, names: Sequence[str], progress: Progress, say: Say) -> C
     with only_one(state_folder(lab.root), "tune --calibrate"):
         run_id = new_id(SUITE)
         owner = current_owner(run_id)
-        ground = prepare(made, made.suites[SUITE].profile, owner, progress, say)
+        ground = prepare(made, made.suites[SUITE].profile, owner, progress, say, variants)
         cleared = clear_abandoned(ground.client, ground.lab_id)
         if cleared.containers:
             say(f"an earlier command was killed: {cleared.sentence()}")
         was_standing = bool(control_state(ground.client, ground.lab_id))
+        if was_standing:
+            state = state_folder(lab.root)
+            lab, made = with_guests(lab, state), with_guests(made, state)
         arena = make_site(ground, current_owner(STANDING), keep=True)
         try:
             told = with_variants(made, variants)
@@ -101,9 +105,12 @@ def chosen(lab: Lab, names: Sequence[str]) -> list[str]:
         if name not in able:
             what = "knows one answer only and cannot be" if name in lab.variants else "is not a variant to be"
             raise BadInput(f"{lab.path}: {shown(name)} {what} calibrated; write one of: {', '.join(able) or 'none'}")
-    found = [name for name in able if not names or name in names]
+    found = [name for name in able if name in (names or lab.arena.variants)]
     if not found:
-        raise BadInput(f"{lab.path}: no variant answers /delay and /plain, so none can be calibrated")
+        raise BadInput(
+            f"{lab.path}: no variant of the arena answers /delay and /plain, so none can be calibrated; "
+            "name another with --variant"
+        )
     return found
 
 

@@ -43,6 +43,10 @@ class Refused(LabError):
     exit_code = 1
 
 
+class Unsupported(LabError):
+    """The kernel or the sandbox here refuses what a variant's technique needs; the text is the server's own line."""
+
+
 class Undecided(LabError):
     """A run ended without enough valid trials to say anything."""
 

@@ -6,6 +6,7 @@ images in use, it is shown again instead of measured again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.model import Lab, Plan, Run
@@ -34,7 +35,7 @@ def first_light(lab: Lab, standing: Standing, progress: Progress) -> Light:
     """Return first light, measured now unless it was measured with these images before."""
     if SUITE not in lab.suites:
         return Light([], f"{lab.path} declares no suite '{SUITE}', so there is no first light. Next: lab plan")
-    earlier = _earlier(lab, standing)
+    earlier = _earlier(standing, wanted={name for name in lab.suites[SUITE].variants if name in lab.arena.variants})
     if earlier is not None:
         return Light(_rows(earlier), f"measured {earlier.started_at} with these images; measure again: lab run {SUITE}")
     with only_one(state_folder(lab.root), "up"):
@@ -54,18 +55,27 @@ def _of_arena(lab: Lab, plan: Plan) -> Plan:
     return replace(plan, trials=tuple(t for t in plan.trials if t.variant in lab.arena.variants))
 
 
-def _earlier(lab: Lab, standing: Standing) -> Run | None:
-    """Return the newest finished first light made with the same images, without a void trial."""
-    path = results_folder(lab.root) / "lab.db"
+def _earlier(standing: Standing, wanted: set[str]) -> Run | None:
+    """Return the newest finished first light of these variants made with the same images, without a void trial."""
+    path = results_folder(standing.lab.root) / "lab.db"
     if not path.exists():
         return None
     with open_store(path) as store:
         for entry in store.list_runs():
             if entry.suite == SUITE and entry.finished_at is not None:
                 run = store.read_run(entry.run_id)
-                same = run.host.get("images") == standing.ground.facts["images"]
-                return run if same and not any(t.void for t in run.trials) else None
+                is_whole = wanted <= {t.spec.variant for t in run.trials} and not any(t.void for t in run.trials)
+                return run if is_whole and _same_images(run, standing, wanted) else None
     return None
+
+
+def _same_images(run: Run, standing: Standing, variants: set[str]) -> bool:
+    """Whether a run was made with the images in use now; those of variants that it did not load are no matter."""
+    then, now = run.host.get("images"), standing.ground.facts["images"]
+    if not isinstance(then, Mapping) or not isinstance(now, Mapping):
+        return False
+    others = set(standing.lab.variants) - variants
+    return all(then.get(name) == image for name, image in now.items() if name not in others)
 
 
 def _rows(run: Run) -> list[LightRow]:

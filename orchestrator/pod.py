@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.containers.control import ControlPlane
-from orchestrator.containers.launch import Running, remove, stop
+from orchestrator.containers.launch import Running, remove, stop, unsupported
 from orchestrator.containers.pods import (
     Site,
     read_process_limits,
@@ -25,7 +25,7 @@ from orchestrator.containers.pods import (
     wait_listening,
 )
 from orchestrator.containers.watch import fallen, last_words
-from orchestrator.errors import Lost, NotReady
+from orchestrator.errors import Lost, NotReady, Refused, Unsupported
 from orchestrator.load.master import Master
 from orchestrator.load.told import LOOPBACK, opening_each, swarm_settings, worker_share
 from orchestrator.model import Lab, ReadBack, TrialSpec
@@ -144,6 +144,11 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
             [(s.id, s.pid) for s in servers],
         )
         yield Pod(name, holder, tuple(servers), tuple(running_workers))
+    except (NotReady, Refused) as error:
+        words = next((said for s in made if (said := unsupported(site.client, s)) is not None), None)
+        if words is None:
+            raise
+        raise Unsupported(words) from error
     finally:
         pool.shutdown(wait=True)
         _take_down(bench, name, holder, made, workers)

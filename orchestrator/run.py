@@ -23,6 +23,7 @@ from orchestrator.containers.labels import STANDING, current_owner, lab_id
 from orchestrator.containers.nonce import new_nonce
 from orchestrator.errors import BadInput, EnvironmentMissing
 from orchestrator.foresee import plan_here
+from orchestrator.guests import with_guests
 from orchestrator.hosts.facts import kernel_version
 from orchestrator.load.master import Master
 from orchestrator.model import Lab, Plan, Run
@@ -36,6 +37,7 @@ from orchestrator.results.folder import new_run_id, write_run, write_trial
 from orchestrator.results.store import open_store
 from orchestrator.trial import execute
 from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
+from orchestrator.verdicts.validity import UNSUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Outcome:
 
     run: Run
     refused: tuple[str, ...]  # variants that failed verification
-    undecided: tuple[str, ...]  # pairings without a valid trial
+    undecided: tuple[str, ...]  # pairings without a valid trial, but for the unsupported
+    unsupported: tuple[str, ...] = ()  # variants whose technique this machine refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,14 @@ def run_suite(
         began_s = time.monotonic()
         run_id = new_id(suite)
         owner = current_owner(run_id)
-        ground = prepare(lab, lab.suites[suite].profile, owner, progress, say)
+        ground = prepare(lab, lab.suites[suite].profile, owner, progress, say, lab.suites[suite].variants)
         cleared = clear_abandoned(ground.client, ground.lab_id)
         if cleared.containers:
             say(f"an earlier command was killed: {cleared.sentence()}")
         was_standing = bool(control_state(ground.client, ground.lab_id))
+        if was_standing:
+            state = state_folder(lab.root)
+            lab, declared = with_guests(lab, state), declared and with_guests(declared, state)
         told = with_variants(lab, lab.suites[suite].variants)
         try:
             control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner)
@@ -185,12 +191,19 @@ def carry_out(
                 result = execute(bench, spec)
                 store.add_trial(run_id, result)
                 write_trial(results, run_id, result)
-                stage.end(f"void: {result.void}" if result.void else "")
+                stage.end(_in_words(result.void))
         finished_at = _now()
         store.finish_run(run_id, finished_at)
         write_run(results, run_id, finished_at=finished_at, **about)  # type: ignore[arg-type]
         run = store.read_run(run_id)
     return judge(run)
+
+
+def _in_words(void: str | None) -> str:
+    """Return why a trial has no figures, as its line of progress ends; "" where it has."""
+    if void is None:
+        return ""
+    return void if void.startswith(UNSUPPORTED) else f"void: {void}"
 
 
 def _overridden(lab: Lab, name: str, trials: int | None, seed: int | None) -> Lab:
@@ -206,12 +219,17 @@ def _overridden(lab: Lab, name: str, trials: int | None, seed: int | None) -> La
 
 
 def judge(run: Run) -> Outcome:
-    """Return which variants were refused and which pairings have no valid trial."""
+    """Return which variants were refused, which pairings have no valid trial, and which variants cannot run here."""
     refused = {t.spec.variant for t in run.trials if t.void and t.void.startswith("refused: ")}
     valid = {(t.spec.variant, t.spec.scenario) for t in run.trials if t.void is None}
+    unsupported = {t.spec.variant for t in run.trials if t.void and t.void.startswith(UNSUPPORTED)}
     wanted = dict.fromkeys((s.variant, s.scenario) for s in run.plan.trials)
-    undecided = tuple(f"{variant} on {scenario}" for variant, scenario in wanted if (variant, scenario) not in valid)
-    return Outcome(run, tuple(sorted(refused)), undecided)
+    undecided = tuple(
+        f"{variant} on {scenario}"
+        for variant, scenario in wanted
+        if (variant, scenario) not in valid and (variant not in unsupported or not valid)
+    )
+    return Outcome(run, tuple(sorted(refused)), undecided, tuple(sorted(unsupported)))
 
 
 @contextlib.contextmanager

@@ -5,18 +5,21 @@ Control plane and arena; a second call finds everything running and changes noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.arena import VariantState, ensure_arena
+from orchestrator.arena import VariantState, ensure_arena, is_standing
 from orchestrator.containers.clear import clear_abandoned, standing_containers
 from orchestrator.containers.control import ControlPlane
 from orchestrator.containers.engine import Say, find_engine
 from orchestrator.containers.labels import STANDING, current_owner, lab_id
+from orchestrator.errors import BadInput
+from orchestrator.guests import check_guests, forget_guests, keep_guests, with_guests
 from orchestrator.model import Lab
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import PageRow, VariantRow
 from orchestrator.run import only_one
+from orchestrator.units import shown
 from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder, wait_scraped
 
 
@@ -24,6 +27,7 @@ from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_
 class Standing:
     """A lab that is up."""
 
+    lab: Lab  # as declared, and with the arena's guests
     ground: Ground
     control: ControlPlane
     pages: list[PageRow]
@@ -45,20 +49,38 @@ class Seen:
         }
 
 
-def build(lab: Lab, progress: Progress, say: Say) -> Ground:
-    """Find an engine and build every image that is missing."""
-    return prepare(lab, lab.arena.profile, current_owner("build"), progress, say)
+def build(lab: Lab, progress: Progress, say: Say, variants: Sequence[str] = ()) -> Ground:
+    """Find an engine and build the images that are missing: the lab's own, and these variants' (none: the arena's).
+
+    Raises BadInput for a name that is no variant.
+    """
+    for name in variants:
+        if name not in lab.variants:
+            raise BadInput(f"{lab.path}: {shown(name)} is not a variant; write one of: {', '.join(lab.variants)}")
+    wanted = variants or lab.arena.variants
+    return prepare(lab, lab.arena.profile, current_owner("build"), progress, say, wanted)
 
 
-def bring_up(lab: Lab, progress: Progress, say: Say) -> Standing:
-    """Bring up control plane and arena, wait until everything answers, and return where it is."""
-    with only_one(state_folder(lab.root), "up"):
-        return _bring_up(lab, progress, say)
+def bring_up(lab: Lab, progress: Progress, say: Say, more: Sequence[str] = ()) -> Standing:
+    """Bring up control plane and arena, wait until everything answers, and return where it is.
+
+    more: variants that join the arena until `lab down`. Raises BadInput for one that cannot.
+    """
+    state = state_folder(lab.root)
+    check_guests(lab, more)
+    with only_one(state, "up"):
+        client = find_engine()
+        if client is None or not is_standing(client, lab_id(lab.root)):
+            forget_guests(state)  # of an arena that went without `lab down`
+        guested = with_guests(lab, state, more)
+        check_guests(lab, [name for name in guested.arena.variants if name not in lab.arena.variants])
+        return _bring_up(guested, progress, say, guested.arena.variants[len(lab.arena.variants) :])
 
 
-def _bring_up(lab: Lab, progress: Progress, say: Say) -> Standing:
+def _bring_up(lab: Lab, progress: Progress, say: Say, guests: Sequence[str]) -> Standing:
     owner = current_owner(STANDING)
-    ground = prepare(lab, lab.arena.profile, current_owner("limits"), progress, say)
+    ground = prepare(lab, lab.arena.profile, current_owner("limits"), progress, say, lab.arena.variants)
+    keep_guests(state_folder(lab.root), guests)
     cleared = clear_abandoned(ground.client, ground.lab_id)
     if cleared.containers:
         say(f"an earlier command was killed: {cleared.sentence()}")
@@ -66,6 +88,7 @@ def _bring_up(lab: Lab, progress: Progress, say: Say) -> Standing:
     states = {s.name: s for s in ensure_arena(lab, make_site(ground, owner, keep=True), control)}
     wait_scraped(control)
     return Standing(
+        lab=lab,
         ground=ground,
         control=control,
         pages=_pages(control.master_url, control.prometheus_url, control.exporter_url, "ready"),

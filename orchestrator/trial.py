@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.containers.launch import ended
-from orchestrator.errors import LimitRefused, Lost, NotReady, Refused
+from orchestrator.errors import LimitRefused, Lost, NotReady, Refused, Unsupported
 from orchestrator.load.master import Row, Window
 from orchestrator.model import Metrics, ReadBack, TrialResult, TrialSpec
 from orchestrator.observe.exporter_client import Reading
@@ -45,7 +45,7 @@ def execute(bench: Bench, spec: TrialSpec, witness: Callable[[Load], None] | Non
         result = _judge(bench, spec, load, ends)
     except LimitRefused:
         raise
-    except (NotReady, Refused, Lost) as error:
+    except (NotReady, Refused, Lost, Unsupported) as error:
         why = f"refused: {error}" if isinstance(error, Refused) else str(error)
         blank = "the trial was broken off" if isinstance(error, Lost) else "the trial did not get to its window"
         names = [f for f in Metrics.__dataclass_fields__ if f != "errors"]

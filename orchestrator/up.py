@@ -5,7 +5,7 @@ Engine, base image, images, limits read back, control plane, arena; each step fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import docker
 
 from orchestrator.containers.control import ControlPlane, control_network, ensure_control, pod_network, scrape_jobs
 from orchestrator.containers.engine import Say, ensure_engine
-from orchestrator.containers.images import build, ensure_base, missing
+from orchestrator.containers.images import build, ensure_base, find_existing, missing
 from orchestrator.containers.labels import Owner, lab_id
 from orchestrator.containers.nonce import arena_nonce
 from orchestrator.containers.pods import Site, granted
@@ -50,8 +50,12 @@ def state_folder(root: Path) -> Path:
     return root / ".lab"
 
 
-def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say) -> Ground:
-    """Find or start an engine, build the images that are missing, read the limits back."""
+def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say, variants: Iterable[str]) -> Ground:
+    """Find or start an engine, build the images that are missing, read the limits back.
+
+    variants: whose images are wanted; the catalogue has many, and building all of them takes minutes.
+    """
+    wanted_variants = [lab.variants[name] for name in dict.fromkeys(variants)]
     client = ensure_engine(state_folder(lab.root), say)
     info = client.info()
     architecture = str(info.get("Architecture"))
@@ -59,11 +63,12 @@ def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say) 
     config = render_config(scrape_jobs(), lab.observability.interval_s)
     recipes = {
         **service_recipes(architecture, config, state_folder(lab.root) / "wheels"),
-        **variant_recipes(lab.variants.values()),
+        **variant_recipes(wanted_variants),
     }
+    existing = find_existing(client, wanted_variants)  # before minutes of building
     names = missing(client, recipes, base_id)
     with progress.stage("building images", [Step(name) for name in names]) if names else nullcontext() as stage:
-        images = build(client, recipes, base_id, names, finished=stage.complete if stage else _nothing)
+        images = existing | build(client, recipes, base_id, names, finished=stage.complete if stage else _nothing)
     ident = lab_id(lab.root)
     wanted = lab.profiles[profile]
     nofile, available = granted(client, ident, owner, wanted.nofile)

@@ -34,6 +34,7 @@ STORY = frozenset(
         "foresee",
         "tune",
         "calibrate",
+        "guests",
     }
 )
 MOUTH = frozenset({"cli", "__main__"})

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from orchestrator.config.defaults import settle_revert
 from orchestrator.config.faults import Where, advise
 from orchestrator.config.kinds import Complaint, find_misfits
 from orchestrator.config.schema import LabFile, ProfileSection, SuiteSection
+from orchestrator.model import Variant
 from orchestrator.units import format_cpu_list, parse_cpu_list, shown
 
 
-def find_contradictions(lab: LabFile, variants: Collection[str]) -> list[Complaint]:
+def find_contradictions(lab: LabFile, variants: Collection[str], sound: Mapping[str, Variant]) -> list[Complaint]:
     """Return where and what, in the file's order of sections.
 
-    variants: the names that suites and the arena may use.
+    variants: the names that suites and the arena may use. sound: those of them whose manifests are in order.
     """
     return [
         *(found for name, profile in lab.profiles.items() for found in _cpus(("profiles", name), profile)),
         *(found for name, scenario in lab.scenarios.items() for found in find_misfits(("scenarios", name), scenario)),
         *_references(lab, variants),
+        *_arena_ports(lab, sound),
         *_ports(lab),
     ]
+
+
+def find_port_clash(variants: Sequence[Variant]) -> str | None:
+    """Return which of the variants of one arena cannot listen beside the others, and what to write; None where all can.
+
+    Each has a loopback address of its own there. An existing image that is not told its {host} listens on all of them.
+    """
+    for one in variants:
+        if not one.image or any("{host}" in text for text in (*one.command, *one.environment.values())):
+            continue
+        other = next((v.name for v in variants if v is not one and v.port == one.port), None)
+        if other is not None:
+            return (
+                f"{shown(one.name)} is not told {{host}}, so it listens on every address, and {other} has port "
+                f"{one.port} too; write {{host}} into its command or environment, or give it another port"
+            )
+    return None
+
+
+def _arena_ports(lab: LabFile, sound: Mapping[str, Variant]) -> Iterator[Complaint]:
+    names = list(sound) if lab.arena.variants == ["all"] else lab.arena.variants
+    clash = find_port_clash([sound[name] for name in names if name in sound])
+    if clash is not None:
+        yield ("arena", "variants"), clash
 
 
 def _cpus(where: Where, profile: ProfileSection) -> Iterator[Complaint]:

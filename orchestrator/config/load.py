@@ -43,7 +43,7 @@ def load_lab(path: Path) -> Lab:
     if any(fault.file == path for fault in faults):  # what suites say of variants cannot be judged then
         raise bad_input(faults)
     known = {*variants, *(fault.file.parent.name for fault in faults if fault.file != path)}
-    for where, complaint in find_contradictions(declared, known):
+    for where, complaint in find_contradictions(declared, known, variants):
         faults.append(Fault(path, line_of(text.lines, where), where, complaint))
     if faults:
         raise bad_input(sorted(faults, key=lambda fault: fault.file != path))  # the lab file's come first

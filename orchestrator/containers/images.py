@@ -14,7 +14,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from docker.errors import APIError, ImageNotFound
 from orchestrator.containers.engine import Say, apt_install
 from orchestrator.containers.labels import KIND
 from orchestrator.errors import BuildFailed, EnvironmentMissing
+from orchestrator.model import Variant
 
 BASE = "netpoll-lab/base:trixie"
 _PULLED = "debian:trixie-slim"
@@ -64,6 +65,25 @@ def ensure_base(client: docker.DockerClient, say: Say) -> str:
         say(f"no registry answers: making {BASE} from Debian's mirror with mmdebstrap")
         _make_base(client)
     return str(client.images.get(BASE).id)
+
+
+def find_existing(client: docker.DockerClient, variants: Iterable[Variant]) -> dict[str, str]:
+    """Return the id of each variant's existing image: what its tag means now stays the same for a whole run.
+
+    Variants that are built here have none. Raises EnvironmentMissing for an image that this engine does not have.
+    """
+    found: dict[str, str] = {}
+    for variant in variants:
+        if not variant.image:
+            continue
+        try:
+            found[variant.name] = str(client.images.get(variant.image).id)
+        except ImageNotFound:
+            raise EnvironmentMissing(
+                f"{variant.name}: this engine has no image {variant.image}. Try: docker pull {variant.image}, "
+                "or docker load, or docker images for what there is"
+            ) from None
+    return found
 
 
 def missing(client: docker.DockerClient, recipes: Mapping[str, Recipe], base_id: str) -> list[str]:

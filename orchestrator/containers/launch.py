@@ -21,9 +21,12 @@ from docker.models.containers import Container
 from docker.types import Ulimit
 
 from orchestrator.containers.labels import SPEC, Owner, labels
-from orchestrator.errors import LimitRefused, NotReady
+from orchestrator.errors import LimitRefused, NotReady, Unsupported
 
 NOBODY = "65534:65534"
+_UNSUPPORTED = "unsupported: "  # begins the line of a server that ends with _NOT_HERE (servers/CONTRACT.md)
+_NOT_HERE = 3
+_MOST_WORDS = 200  # of such a line
 _REMOVALS = 5  # tries
 _AGAIN_S = 1.0
 
@@ -133,10 +136,12 @@ def ensure(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> t
 
 
 def running(container: Container) -> Running:
-    """Return the pid of a started container. Raises NotReady when it has ended already."""
+    """Return the pid of a started container. Raises NotReady, or Unsupported, when it has ended already."""
     container.reload()
     state = container.attrs["State"]
     if not state["Running"]:
+        if (words := _unsupported(container)) is not None:
+            raise Unsupported(words)
         raise NotReady(f"{container.name}: ended at once with exit code {state['ExitCode']}; {last_log(container)}")
     return Running(str(container.id), str(container.name), int(state["Pid"]))
 
@@ -187,6 +192,23 @@ def ended(client: docker.DockerClient, container: Running) -> str | None:
         return None
     killed = ", out of memory" if state.get("OOMKilled") else ""
     return f"{container.name} ended during the trial with exit code {state['ExitCode']}{killed}"
+
+
+def unsupported(client: docker.DockerClient, container: Running) -> str | None:
+    """Return the line of a server that ended because its technique is refused here; None for any other."""
+    try:
+        return _unsupported(client.containers.get(container.id))
+    except NotFound:
+        return None
+
+
+def _unsupported(container: Container) -> str | None:
+    state = container.attrs["State"]
+    if state["Running"] or state["ExitCode"] != _NOT_HERE:
+        return None
+    lines = container.logs(stdout=False, tail=20).decode(errors="replace").splitlines()
+    found = next((line for line in lines if line.startswith(_UNSUPPORTED)), None)
+    return None if found is None else " ".join(found.split())[:_MOST_WORDS]
 
 
 def last_log(container: Container) -> str:

@@ -131,4 +131,4 @@ def _wheelhouse(lock: Path, architecture: str, cache: Path) -> Path:
 
 def describe(references: Mapping[str, str]) -> dict[str, str]:
     """Return recipe name -> digest, for the host facts of a run."""
-    return {name: ref.rsplit(":", 1)[1] for name, ref in sorted(references.items())}
+    return {name: ref.rsplit(":", 1)[1][:12] for name, ref in sorted(references.items())}

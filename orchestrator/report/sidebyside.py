@@ -67,7 +67,8 @@ def side_by_side(run: Run) -> list[RenderableType]:
 
 def footnotes(rows: Sequence[Summary]) -> list[str]:
     """Return the lines below a table: void reasons, uncut errors, missing figures, notes; like ones together."""
-    lines = [f"void: {row.label} {reason}" for row in rows for reason in row.void_reasons]
+    lines = [f"unsupported here: {row.label}: {row.unsupported}" for row in rows if row.unsupported]
+    lines += [f"void: {row.label} {reason}" for row in rows for reason in row.void_reasons]
     lines += [
         f"errors: {row.label}: {figures.errors_in_words(row.metrics.errors)}" for row in rows if are_kinds_cut(row)
     ]

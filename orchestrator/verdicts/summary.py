@@ -14,7 +14,7 @@ from statistics import fmean
 
 from orchestrator.model import Kind, Metrics, Run, Step, TrialResult, TrialSpec
 from orchestrator.verdicts.histogram import EmptyHistogram, count, merge, quantile_s
-from orchestrator.verdicts.validity import GENERATOR_LIMITED
+from orchestrator.verdicts.validity import GENERATOR_LIMITED, UNSUPPORTED
 
 NOT_RECORDED = "not recorded"  # a defect of the lab: a metric came without value and without reason
 
@@ -33,7 +33,7 @@ class Summary:
     valid: int
     metrics: Metrics  # combined as `summarise` documents
     missing: Mapping[str, str]  # metric name -> why it is None
-    void_reasons: tuple[str, ...]  # "trial 2: ..."
+    void_reasons: tuple[str, ...]  # "trial 2: ...", but for the unsupported
     notes: tuple[str, ...]  # of the valid trials, each once
     reverted: str = ""  # ablation: the setting that these trials took back; "" for those with all in place
     steps: tuple[Step, ...] = ()  # ramp: of the valid trial that broke first
@@ -42,6 +42,7 @@ class Summary:
     predicted: Mapping[str, float] = field(default_factory=dict)  # before the run, by the names of the metrics
     binds_first: str = ""  # the constraint that was to, with its number
     users: str = ""  # who loaded: engine or locust; "" where no trial finished
+    unsupported: str = ""  # why this machine cannot run it, as the server said; "" where it can
 
     @property
     def label(self) -> str:
@@ -99,9 +100,15 @@ def summarise(
     summed. Time to establish, lag, the generator's memory: the largest. Breaking point: the lowest.
     """
     valid = [trial for trial in trials if trial.void is None]
-    void_reasons = tuple(f"trial {trial.spec.block + 1}: {trial.void}" for trial in trials if trial.void is not None)
+    void = [trial for trial in trials if trial.void is not None]
+    unsupported = next((t.void for t in void if t.void is not None and t.void.startswith(UNSUPPORTED)), "")
+    void_reasons = tuple(f"trial {t.spec.block + 1}: {t.void}" for t in void if not str(t.void).startswith(UNSUPPORTED))
     metrics = _combine(valid)
-    missing = {name: _why_missing(name, valid, void_reasons) for name in METRIC_NAMES if getattr(metrics, name) is None}
+    missing = {
+        name: _why_missing(name, valid, (*void_reasons, *filter(None, [unsupported])))
+        for name in METRIC_NAMES
+        if getattr(metrics, name) is None
+    }
     notes = dict.fromkeys(note for trial in valid for note in trial_notes(trial))
     notes.update(dict.fromkeys(_partial_notes(metrics, valid)))
     broke_first = min(
@@ -128,6 +135,7 @@ def summarise(
         predicted=trials[0].spec.predicted if trials else {},
         binds_first=_binds_first(trials[0].spec) if trials else "",
         users=trials[0].spec.users if trials else "",
+        unsupported=unsupported.removeprefix(UNSUPPORTED),
     )
 
 

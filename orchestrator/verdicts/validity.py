@@ -16,6 +16,7 @@ from orchestrator.verdicts.measured import Arrivals
 from orchestrator.verdicts.reconcile import Parties, disagreement, unaccounted
 
 CLOSED_LOOP = "closed loop"
+UNSUPPORTED = "unsupported: "  # begins the reason of a trial whose server's technique this machine refuses
 NEVER_SENT = "latency is that of the others"
 GENERATOR_LIMITED = "at least: the generator was the limit"
 

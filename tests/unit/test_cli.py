@@ -332,7 +332,10 @@ def test_a_run_ends_with_the_code_of_its_worst_variant(
     assert re.search(r"^set-up took 1\.2 s; ", done.out, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("state", "code"), [("verified", 0), ("GET /plain: expected 200, seen 404", 1)])
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("verified", 0), ("unsupported: io_uring_setup: EPERM", 0), ("GET /plain: expected 200, seen 404", 1)],
+)
 def test_a_lab_with_an_unverified_variant_is_up_and_says_so(
     lab: Command, monkeypatch: pytest.MonkeyPatch, state: str, code: int
 ) -> None:

@@ -202,3 +202,13 @@ def test_an_entry_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path, ent
     path = write_lab(tmp_path, "c-epoll", text=f"variants: [c-epoll, {entry}]\n{LAB}")
 
     assert f"lab.yaml:1 variants[1]: {expected}" in complaint_about(path)
+
+
+def test_an_image_that_would_take_the_others_port_is_refused_in_the_arena(tmp_path: Path) -> None:
+    """There each variant has an address of its own, and this one would listen on all of them."""
+    entry = "{image: my/app, name: mine, routes: {plain: /}}"
+    path = write_lab(tmp_path, "c-epoll", text=f"variants: [all, {entry}]\n{LAB}arena: {{variants: [c-epoll, mine]}}\n")
+
+    assert "lab.yaml:16 arena.variants: 'mine' is not told {host}, so it listens on every address, and c-epoll has" in (
+        complaint_about(path)
+    )

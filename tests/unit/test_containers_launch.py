@@ -12,7 +12,7 @@ from docker.errors import APIError, NotFound
 
 from orchestrator.containers import launch
 from orchestrator.containers.launch import Spec, _refusal
-from orchestrator.errors import LimitRefused, NotReady
+from orchestrator.errors import LimitRefused, NotReady, Unsupported
 
 SPEC = Spec(
     role="server",
@@ -176,3 +176,36 @@ def test_an_engine_that_never_removes_is_an_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(launch, "_AGAIN_S", 0.0)
     with pytest.raises(APIError):
         launch.stop(Stubborn([APIError("500 Server Error")] * 5), "ab12", 3)  # type: ignore[arg-type]
+
+
+class Ended:
+    """A container that is not running any more, with its exit code and what it said on stderr."""
+
+    def __init__(self, code: int, said: str) -> None:
+        self.attrs = {"State": {"Running": False, "ExitCode": code, "Pid": 0}}
+        self.name, self.id, self.said = "netpoll-lab-ab12-server", "cd34", said
+
+    def reload(self) -> None:
+        """Nothing changes."""
+
+    def logs(self, *, tail: int, stdout: bool = True) -> bytes:
+        assert tail
+        return self.said.encode()
+
+
+SAID = "io_uring_setup refused\nunsupported: io_uring_setup:  EPERM, seccomp\n"
+
+
+def test_a_server_whose_technique_is_refused_says_so_itself() -> None:
+    """Exit code 3 and its line: the line is what a person reads."""
+    with pytest.raises(Unsupported) as caught:
+        launch.running(Ended(3, SAID))  # type: ignore[arg-type]
+
+    assert "unsupported: io_uring_setup: EPERM, seccomp" == str(caught.value)
+
+
+@pytest.mark.parametrize(("code", "said"), [(1, SAID), (3, "something else"), (3, ""), (0, SAID)])
+def test_any_other_end_is_no_excuse(code: int, said: str) -> None:
+    """Neither the code alone nor the words alone make a broken server unsupported."""
+    with pytest.raises(NotReady, match=f"ended at once with exit code {code}"):
+        launch.running(Ended(code, said))  # type: ignore[arg-type]

@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from docker.errors import ImageNotFound
 
-from orchestrator.containers.images import Recipe, _write_context, reference
-from orchestrator.containers.recipes import variant_recipes
-from orchestrator.errors import BadInput, BuildFailed
+from orchestrator.containers.images import Recipe, _write_context, find_existing, reference
+from orchestrator.containers.recipes import describe, variant_recipes
+from orchestrator.errors import BadInput, BuildFailed, EnvironmentMissing
 from orchestrator.model import Variant
 
 Change = Callable[[Path], object]
@@ -140,6 +142,37 @@ def test_packages_of_a_runtime_that_takes_none_are_refused(tmp_path: Path) -> No
 def test_an_existing_image_has_no_recipe(tmp_path: Path) -> None:
     """It is run as it is."""
     assert {} == variant_recipes([replace(write_variant(tmp_path), runtime="", image="my/app:1")])
+
+
+class Images:
+    """An engine that has one image."""
+
+    @property
+    def images(self) -> Images:
+        return self
+
+    def get(self, name: str) -> Images:
+        if name != "my/app:1":
+            raise ImageNotFound("404")
+        return self
+
+    id = "sha256:" + "ab" * 32
+
+
+def test_an_existing_image_is_held_by_its_id(tmp_path: Path) -> None:
+    """A tag that moves meanwhile changes nothing; variants that are built here have none."""
+    variant = replace(write_variant(tmp_path), runtime="", image="my/app:1")
+
+    client: Any = Images()
+    assert {"mine": Images.id} == find_existing(client, [variant, replace(variant, name="b", image="")])
+    assert {"mine": "ab" * 6} == describe({"mine": Images.id})
+
+
+def test_an_absent_image_is_named_with_what_would_bring_it(tmp_path: Path) -> None:
+    """The lab pulls nothing by itself."""
+    client: Any = Images()
+    with pytest.raises(EnvironmentMissing, match=r"mine: this engine has no image my/app:2. Try: docker pull my/app:2"):
+        find_existing(client, [replace(write_variant(tmp_path), runtime="", image="my/app:2")])
 
 
 def write_variant(tmp_path: Path, *files: str) -> Variant:

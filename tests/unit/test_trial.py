@@ -134,4 +134,4 @@ def test_the_master_is_told_of_variants_beyond_the_arena() -> None:
     small = replace(lab, arena=replace(lab.arena, variants=("c-epoll",)))
 
     assert ("c-epoll", "seed-go") == with_variants(small, ["seed-go", "c-epoll"]).arena.variants
-    assert lab is with_variants(lab, lab.variants)
+    assert lab is with_variants(lab, lab.arena.variants)

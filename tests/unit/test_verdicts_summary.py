@@ -263,3 +263,12 @@ def test_timing_adds_up_what_each_trial_took() -> None:
 
     assert Timing(2, 16.0, 9.0, 4.5) == time_run(Run("r", "q", "", None, {}, plan, (trial(0), trial(1))))
     assert Timing(0, 0, 0, None) == time_run(Run("r", "q", "", None, {}, plan, ()))
+
+
+def test_an_unsupported_pairing_is_neither_void_nor_valid() -> None:
+    """The row has no figures, and its reason is the server's own."""
+    row = summarise("c-uring", "plain", "closed", 1, [trial(variant="c-uring", void="unsupported: io_uring: EPERM")])
+
+    assert ("io_uring: EPERM", (), 0) == (row.unsupported, row.void_reasons, row.valid)
+    assert "no valid trial (unsupported: io_uring: EPERM)" == row.missing["throughput_per_s"]
+    assert "" == summarise("c-epoll", "plain", "closed", 1, [trial(void="refused: no")]).unsupported
