@@ -237,16 +237,50 @@ def test_sub_millisecond_latencies_survive_in_locusts_own_page(standing: LabFile
     assert median_ms != int(median_ms)
 
 
+def test_one_more_variant_joins_the_arena_and_stays(make_lab: Any, client: docker.DockerClient) -> None:
+    """It has an address behind the others', a second `lab up` and a run leave it there, and `lab down` forgets it."""
+    ports = {"web_port": 28089, "prometheus_port": 29090, "exporter_port": 29100}  # beside the lab that stands here
+    lab: LabFile = make_lab(arena={"variants": ["c-epoll"]}, observability=ports)
+    lab.run("up", "--no-load", timeout_s=900)
+    alone = lab.containers(client)
+    joined = lab.run("up", "--no-load", "--variant", "py-asyncio").stdout
+    beside = lab.containers(client)
+    lab.run("up", "--no-load")
+    lab.run("run", "first-light@c-threads")  # whom the arena does not know, so that the master is told anew twice
+    targets = json.loads(master_environment(client, lab)["LAB_SWARM"])["targets"]
+    after = lab.containers(client)
+    lab.run("down")
+    lab.run("up", "--no-load")
+
+    assert [f"netpoll-lab-{lab.id}-arena-py-asyncio"] == sorted(set(beside) - set(alone))
+    assert "127.1.0.2:8080" in next(line for line in joined.splitlines() if line.startswith("py-asyncio"))
+    assert {"c-epoll": "127.1.0.1", "py-asyncio": "127.1.0.2"} == {n: t["host"] for n, t in targets.items()}
+    assert beside == after
+    assert alone == lab.containers(client)
+
+
+def master_environment(client: docker.DockerClient, lab: LabFile) -> dict[str, str]:
+    told = client.containers.get(f"netpoll-lab-{lab.id}-master").attrs["Config"]["Env"]
+    return dict(entry.split("=", 1) for entry in told)
+
+
 def test_a_run_leaves_a_standing_lab_as_it_was(standing: LabFile, client: docker.DockerClient) -> None:
     """The arena stands still during a scripted run; afterwards its servers run and its worker is back at the master."""
     names = standing.containers(client)
     standing.run("run", "smoke")
     states = {c.name: c.status for c in client.containers.list(filters={"label": f"{LAB}={standing.id}"})}
-    workers = json.loads(get(f"{WEB}/lab/state"))["workers"]
+    workers: list[str] = []
+    ends_s = (
+        time.monotonic() + 30.0
+    )  # its container runs at once; importing Locust takes as long as the machine is busy
+    while not workers and time.monotonic() < ends_s:
+        time.sleep(0.1)
+        told = json.loads(get(f"{WEB}/lab/state"))["workers"]
+        workers = [worker["id"] for worker in told if worker["state"] != "missing"]
 
     assert names == standing.containers(client)
     assert {"running"} == set(states.values())
-    assert ["arena-worker-0"] == [w["id"] for w in workers if w["state"] != "missing"]
+    assert ["arena-worker-0"] == workers
     assert {None} == {t["void"] for t in standing.show()["trials"]}
 
 
