@@ -191,6 +191,9 @@ class TrialSpec:
     reverted: str = ""  # ablation: the setting that this trial takes back, as in "net.core.somaxconn=128"
     bounds: tuple[Bound, ...] = ()  # what limits the trial, the binding one first
     predicted: Mapping[str, float] = field(default_factory=dict)  # figures by their names in Metrics
+    own_processes: int = 0  # that the variant must make itself; 0: as many as its CPUs, or it makes none
+    language: str = ""  # the variant's, so that a stored run can be grouped without its lab file
+    technique: str = ""
 
 
 @dataclass(frozen=True, slots=True)

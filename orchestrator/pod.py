@@ -31,6 +31,7 @@ from orchestrator.load.told import LOOPBACK, opening_each, swarm_settings, worke
 from orchestrator.model import Lab, ReadBack, TrialSpec
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.planning.ablation import profile_of
+from orchestrator.units import parse_cpu_list
 from orchestrator.verify import READY_S, questions, verify
 
 _VERIFY_DELAY_S = 0.2  # what a variant with a fixed delay is given while it is verified
@@ -81,6 +82,8 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
     told = {"LAB_BACKLOG": str(backlog)}
     if spec.server_processes > 1:
         told["LAB_REUSEPORT"] = "1"
+    if variant.processes == "own":
+        told["LAB_PROCESSES"] = str(max(spec.own_processes, len(parse_cpu_list(site.server_cpus))))
     made: list[Running] = []
     pool = ThreadPoolExecutor(max_workers=16)
     holder: Running | None = None

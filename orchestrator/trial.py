@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from orchestrator.containers.launch import ended
 from orchestrator.errors import LimitRefused, Lost, NotReady, Refused, Unsupported
 from orchestrator.load.master import Row, Window
-from orchestrator.model import Metrics, ReadBack, TrialResult, TrialSpec
+from orchestrator.model import Metrics, ReadBack, Scenario, TrialResult, TrialSpec, Variant
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer import Load, offer
 from orchestrator.offer.phase import TARGET_REFUSED
@@ -67,9 +67,12 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
     arrivals = _arrivals(rows)
     readings = (load.idle, load.first, load.held, load.last)
     idle, first, held, last = (r.values if r is not None else None for r in readings)
+    behind = is_behind(scenario, variant, spec, sum(histogram.values()))
+    # Clients behind a wall are connected to the kernel's accept queue, not to the server.
+    established = min(load.established, sum(histogram.values())) if behind and load.established else load.established
     metrics, missing = measure(
         Counted(
-            scenario, histogram, dict(errors), load.established, idle, first, held, last,
+            scenario, histogram, dict(errors), established, idle, first, held, last,
             arrivals=arrivals,
             steps=load.ramp.steps if load.ramp else (),
             breaking_point=load.ramp.breaking_point if load.ramp else None,
@@ -97,7 +100,8 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         generator_cpu_ratio=busiest(load.window),
         load_cpus_ratio=_load_cpus_ratio(load.window, bench.site.load_cpus),
         # Without one of its settings a server may well lose track of its connections: that is the ablation's finding.
-        parties=load.parties if not spec.reverted else None,
+        # Nor does one that stops accepting at its own wall see who waits behind it.
+        parties=load.parties if not spec.reverted and not behind else None,
         arrivals=arrivals if scenario.kind in ("open", "storm") else None,
         complaints=load.complaints or tuple(kind for kind, _ in errors.most_common(3)),
     )
@@ -108,9 +112,14 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
     if server_ends:
         notes.append("; ".join(server_ends))
         void = void or (None if variant.specimen else server_ends[0])
+    if behind:
+        notes.append(_wall(scenario, variant, metrics))
+    elif scenario.kind == "hold" and metrics.connections_failed and load.server_errors:
+        counted = ", ".join(f"{n:,} {name}" for name, n in sorted(load.server_errors.items(), key=lambda e: -e[1]))
+        notes.append(f"the server's own errors by then: {counted}")
     if load.parties is not None and (load.parties.unknown or not load.parties.agree):
         notes.append(": ".join(filter(None, (load.parties.sentence(), "; ".join(load.parties.unknown)))))
-    if spec.server_processes > 1 or spec.workers > 1:
+    if spec.server_processes > 1 or spec.workers > 1 or spec.own_processes:
         notes.append(f"{spec.server_processes} server and {spec.workers} worker processes: {spec.why_processes}")
     return TrialResult(
         spec, void, metrics, missing, histogram, (), tuple(notes), "", 0.0, 0.0,
@@ -118,6 +127,21 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         bound_by=load.ramp.bound_by if load.ramp else "",
         counters=grown(load.idle, load.last),
     )  # fmt: skip
+
+
+def is_behind(scenario: Scenario, variant: Variant, spec: TrialSpec, held: int) -> bool:
+    """Whether a variant met the wall it declares: asked for more connections, it served fewer than were asked for."""
+    if variant.connections_most is None or spec.reverted:
+        return False
+    most = variant.connections_most * spec.server_processes
+    return scenario.connections > most and (scenario.kind != "hold" or held < scenario.connections)
+
+
+def _wall(scenario: Scenario, variant: Variant, metrics: Metrics) -> str:
+    asked = f"{scenario.connections:,} connections"
+    if scenario.kind == "hold" and metrics.connections_held is not None:
+        return f"wall: {variant.wall}: {metrics.connections_held:,} of {asked} held"
+    return f"wall: {variant.wall}; {asked} were asked for"
 
 
 def busiest(window: Window) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,16 @@ class Asked:
         if not all(isinstance(count, int) for count in counts):
             return None, f"/stats gives active as {counts}"
         return sum(counts) - len(counts), ""  # type: ignore[arg-type]  # whole numbers, as seen above
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Return the errors that all processes together counted, errno name -> count."""
+        found: Counter[str] = Counter()
+        for told in self.instances.values():
+            errors = told.get("errors")
+            if isinstance(errors, Mapping):
+                found.update({str(name): count for name, count in errors.items() if isinstance(count, int)})
+        return dict(found)
 
 
 def ask_servers(phase: Phase, *, release: bool = False) -> Asked:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 
 from orchestrator.load.master import SwarmState
-from orchestrator.load.told import answers_nonce
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer.asked import ask_servers
 from orchestrator.offer.phase import Load, Phase
@@ -67,6 +66,8 @@ def offer_hold(phase: Phase) -> Load:
         if state.answered + state.failed >= requested or time.monotonic() >= here_s + longest_s:
             break
     last = exporter.read(name)
+    asks = state.failed and phase.can_ask_servers
+    server_errors = ask_servers(phase).errors if asks else {}
     phase.stop()
     window = phase.window(_PARTS_S + requested / _CELLS_PER_S)
     first_s, open_s = state.first_connect_s, state.last_established_s
@@ -84,6 +85,7 @@ def offer_hold(phase: Phase) -> Load:
         generator_memory_bytes=memory_bytes or sum(window.memory_bytes.values()) or None,
         parties=parties,
         notes=notes,
+        server_errors=server_errors,
     )
 
 
@@ -92,11 +94,10 @@ def _agree(phase: Phase, held: Reading) -> Parties | None:
 
     None when answers came meanwhile: connections close then, and three looks are never at one instant.
     """
-    variant = phase.bench.lab.variants[phase.spec.variant]
     ends_s = time.monotonic() + _AGREE_S
     while True:
         before = phase.look()
-        servers, why = ask_servers(phase).active if answers_nonce(variant) else (None, "")  # the seeds have no /stats
+        servers, why = ask_servers(phase).active if phase.can_ask_servers else (None, "")
         reading = phase.bench.exporter.read(phase.pod.name)
         after = phase.look()
         if after.answered:

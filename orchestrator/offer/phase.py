@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.containers.launch import ended
 from orchestrator.containers.watch import fallen
 from orchestrator.errors import Lost, NotReady
 from orchestrator.load.master import Ramp, SwarmState, Window
-from orchestrator.model import Scenario, TrialSpec
+from orchestrator.model import Scenario, TrialSpec, Variant
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.pod import Bench, Pod
 from orchestrator.verdicts.reconcile import Parties
@@ -47,6 +47,7 @@ class Load:
     parties: Parties | None = None  # hold: who says how many are open
     ramp: Ramp | None = None
     notes: tuple[str, ...] = ()
+    server_errors: Mapping[str, int] = field(default_factory=dict)  # hold with failures: errno name -> count, its own
     complaints: tuple[str, ...] = ()  # where nothing was answered: what Locust counted, in the window or before it
 
 
@@ -64,9 +65,22 @@ class Phase:
     _missing_since_s: float | None = field(default=None, init=False)
 
     @property
+    def variant(self) -> Variant:
+        """Who is loaded."""
+        return self.bench.lab.variants[self.spec.variant]
+
+    @property
+    def can_ask_servers(self) -> bool:
+        """Whether the servers have /stats and can be reached: at its wall a server accepts nobody who would ask."""
+        variant = self.variant
+        most = variant.connections_most
+        is_beyond_wall = most is not None and self.scenario.connections > most * self.spec.server_processes
+        return variant.has_contract_routes and "stats" not in variant.lacks and not is_beyond_wall
+
+    @property
     def is_engine(self) -> bool:
         """Whether the engine loads; a server that speaks no HTTP is loaded by Locust users whatever was planned."""
-        return self.spec.users == "engine" and self.bench.lab.variants[self.spec.variant].speaks == "http"
+        return self.spec.users == "engine" and self.variant.speaks == "http"
 
     def start(self) -> None:
         """Start the users: one in each worker where the engine loads, else one for each connection."""

@@ -9,6 +9,7 @@ from orchestrator.planning import constraints, resources
 from orchestrator.planning.ask import Ask
 
 _ALL = (
+    constraints.wall,
     constraints.server_descriptors,
     constraints.worker_descriptors,
     constraints.source_ports,
@@ -30,9 +31,15 @@ def find_bounds(ask: Ask) -> tuple[Bound, ...]:
     """Return every constraint, that with the least room first: the least of what it allows over what is asked for.
 
     What has no limit in sight comes last. Soft constraints stand behind the hard ones: they cost time, not connections.
+    A variant's own wall costs connections, though it is no reason to refuse the trial.
     """
     found = [bound for constraint in _ALL if (bound := constraint(ask)) is not None]
-    return tuple(sorted(found, key=lambda bound: (not bound.hard, room(bound))))
+    return tuple(sorted(found, key=lambda bound: (not _ends(bound), room(bound))))
+
+
+def _ends(bound: Bound) -> bool:
+    """Whether connections beyond it fail: a hard constraint's, and those behind a variant's own wall."""
+    return bound.hard or bound.whose == "variant"
 
 
 def room(bound: Bound) -> float:
@@ -43,13 +50,13 @@ def room(bound: Bound) -> float:
 
 
 def most_connections(bounds: tuple[Bound, ...]) -> float | None:
-    """Return how many connections can be open at once: the least of the hard constraints; None: no limit in sight."""
-    return min((b.most for b in bounds if b.hard and b.most is not None and b.unit == "connections"), default=None)
+    """Return how many connections can be open at once: the least of what ends them; None: no limit in sight."""
+    return min((b.most for b in bounds if _ends(b) and b.most is not None and b.unit == "connections"), default=None)
 
 
 def binding(bounds: tuple[Bound, ...]) -> Bound | None:
-    """Return the hard constraint with the least room; None where none is known."""
-    return min((b for b in bounds if b.hard and b.most is not None), key=room, default=None)
+    """Return the constraint with the least room of those that end connections; None where none is known."""
+    return min((b for b in bounds if _ends(b) and b.most is not None), key=room, default=None)
 
 
 def predict(ask: Ask, bounds: tuple[Bound, ...]) -> dict[str, float]:

@@ -38,6 +38,7 @@ class Processes:
 
     count: int
     why: str
+    own: int = 0  # that the one of them must make itself, for its descriptors' sake
 
 
 def find_limit(profile: Profile, nofile_granted: int | None, nr_open: int | None = None) -> Limit:
@@ -57,13 +58,16 @@ def count_servers(variant: Variant, scenario: Scenario, limit: Limit) -> Process
         return Processes(1, _fits(wanted, limit))
     if limit.connections < 1:
         return _refuse(wanted, limit)
-    if variant.processes != "reuseport":
+    if variant.processes == "one":
         return _refuse(wanted, limit)
     count = math.ceil(wanted / limit.connections)
     while _fullest_share(wanted, count) > limit.connections:
         if count > wanted:
             return _refuse(wanted, limit)
         count += 1
+    if variant.processes == "own":
+        why = f"{count} processes of its own: {wanted:,} connections, {_cap(limit)}, and the spread is uneven"
+        return Processes(1, why, own=count)
     why = f"{count} server processes: {wanted:,} connections, {_cap(limit)}, and SO_REUSEPORT spreads them unevenly"
     return Processes(count, why)
 

@@ -21,7 +21,8 @@ TRACKED_AFTER_CLOSE_S = 120.0  # nf_conntrack_tcp_timeout_time_wait
 def server_descriptors(ask: Ask) -> Bound:
     """One descriptor for each connection in the process that accepted it."""
     most = most_spread(ask.limit, ask.server_processes)
-    several = f", SO_REUSEPORT spread over {ask.server_processes}" if ask.server_processes > 1 else ""
+    spread = "spread over its own" if ask.variant.processes == "own" else "SO_REUSEPORT spread over"
+    several = f", {spread} {ask.server_processes}" if ask.server_processes > 1 else ""
     return _descriptors(ask, "server descriptors", most, several)
 
 
@@ -39,7 +40,7 @@ def _descriptors(ask: Ask, name: str, most: int, several: str) -> Bound:
         fix = tune(ask, "fs.nr_open")
     else:
         fix = "a higher hard limit of the engine (LimitNOFILE of its service)"
-    if name.startswith("worker") or ask.variant.processes == "reuseport":
+    if name.startswith("worker") or ask.variant.processes != "one":
         fix += "; the plan starts more processes where more connections are asked for"
     return Bound(
         name=name,
@@ -89,10 +90,12 @@ def accept_queue(ask: Ask) -> Bound:
     server that accepts more slowly than the load opens (Go, threads) overflows a shorter queue: SYNs are lost, and come
     again after a second.
     """
-    several = f" x {ask.server_processes} listeners" if ask.server_processes > 1 else ""
+    # Processes that a variant makes itself may share one listener, and then its queue: the least is counted.
+    listeners = 1 if ask.variant.processes == "own" else ask.server_processes
+    several = f" x {listeners} listeners" if listeners > 1 else ""
     return Bound(
         name="accept queue",
-        most=float((ask.queue + 1) * ask.server_processes),
+        most=float((ask.queue + 1) * listeners),
         formula=f"min(backlog, somaxconn) + 1 = {ask.queue + 1:,}{several}, if the server accepts nothing meanwhile",
         fix="a higher net.core.somaxconn in the profile",
         whose="container",
@@ -129,6 +132,22 @@ def threads(ask: Ask) -> Bound | None:
         fix=tune(ask, name) if whose == "host" else "a higher pids limit of the engine (--default-pids-limit)",
         whose="container" if whose == "container" else "host",
         wanted=ask.connections,
+    )
+
+
+def wall(ask: Ask) -> Bound | None:
+    """What the variant says ends it. Meeting it is what such a variant is for: it refuses nothing."""
+    if ask.variant.connections_most is None:
+        return None
+    each_has_its_own = ask.server_processes if ask.variant.processes == "reuseport" else 1
+    return Bound(
+        name="wall",
+        most=float(ask.variant.connections_most * each_has_its_own),
+        formula=ask.variant.wall,
+        fix="nothing: it is the variant's own",
+        whose="variant",
+        wanted=ask.connections,
+        hard=False,
     )
 
 

@@ -65,6 +65,12 @@ def make_plan(
 
 def serves(variant: Variant, scenario: Scenario) -> str | None:
     """Return why a variant cannot serve a scenario; None when it can. Limits and kernels are not considered."""
+    if variant.image:
+        return _image_serves(variant, scenario)
+    needs = ("hold", "release", "stats") if scenario.answer == "release" else (_route(scenario),)
+    lacking = next((route for route in needs if route in variant.lacks), None)
+    if lacking is not None:
+        return f"declares that it lacks {lacking}, which {scenario.name} asks for"
     if scenario.kind != "hold":
         if variant.speaks != "http":
             return f"speaks the raw line protocol; {scenario.name} asks for HTTP {scenario.path}"
@@ -76,6 +82,18 @@ def serves(variant: Variant, scenario: Scenario) -> str | None:
     if variant.speaks != "http" and not variant.fixed_delay:
         return f"speaks the raw line protocol and has no delay to set; {scenario.name} needs its answers delayed"
     return None
+
+
+def _image_serves(variant: Variant, scenario: Scenario) -> str | None:
+    """Return why an existing image cannot serve a scenario: only its mapped routes are asked for."""
+    if scenario.answer == "release" or _route(scenario) not in variant.routes:
+        mapped = " and ".join(sorted(variant.routes))
+        return f"{scenario.name} asks for {scenario.path}; the routes of the image {variant.image} map {mapped} only"
+    return None
+
+
+def _route(scenario: Scenario) -> str:
+    return scenario.path.partition("?")[0].strip("/")
 
 
 def decide_users(variant: Variant, scenario: Scenario) -> Users:
@@ -92,12 +110,13 @@ def ask_of(
     """Return what a trial's bounds are computed from. Raises BadInput when its profile names CPUs that are not here."""
     profile, variant = profile_of(lab, spec), lab.variants[spec.variant]
     cpus = split_cpus(host.cpus or frozenset({0}), profile.server_cpus, profile.load_cpus)
+    makes_own = variant.processes == "own"
     return Ask(
         scenario=lab.scenarios[spec.scenario],
         variant=variant,
         profile=profile,
         users=spec.users,
-        server_processes=spec.server_processes,
+        server_processes=max(spec.own_processes, len(cpus.server)) if makes_own else spec.server_processes,
         workers=spec.workers,
         limit=find_limit(profile, nofile_granted, host.nr_open),
         host=host,
@@ -149,6 +168,9 @@ def _specs(lab: Lab, suite: Suite, counts: dict[Pairing, tuple[Processes, Proces
                     why_processes="; ".join(dict.fromkeys((servers.why, workers.why))),
                     users=decide_users(lab.variants[variant], lab.scenarios[scenario]),
                     reverted=reverted,
+                    own_processes=servers.own,
+                    language=lab.variants[variant].language,
+                    technique=lab.variants[variant].technique,
                 )
             )
     return tuple(specs)

@@ -50,13 +50,21 @@ def _trials(plan: Plan, lab: Lab) -> RenderableType:
             load_in_words(lab.scenarios[spec.scenario]),
             figures.long_duration(trial_s),
             spec.users,
-            str(spec.server_processes),
+            _servers(spec, lab),
             str(spec.workers),
             spec.why_processes,
             *([_without(spec)] if ablation else []),
         )
         table.add_row(*map(Text, cells))
     return table
+
+
+def _servers(spec: TrialSpec, lab: Lab) -> str:
+    """How many processes serve; those that a variant makes itself are said to be its own."""
+    variant = lab.variants.get(spec.variant)
+    if variant is None or variant.processes != "own":
+        return str(spec.server_processes)
+    return f"{spec.own_processes} own" if spec.own_processes else "own"
 
 
 def load_in_words(scenario: Scenario) -> str:
@@ -90,12 +98,12 @@ def _limits(plan: Plan) -> RenderableType | None:
             spec.variant,
             spec.scenario + (f", {_without(spec)}" if spec.reverted else ""),
             f"{'' if bound.calibrated else '~'}{bound.most:,.0f}",
-            bound.name + (": impossible" if bound.exceeded else ""),
+            bound.name + (": impossible" if bound.exceeded and bound.hard else ""),
             bound.formula,
             bound.fix,
             bound.whose,
         )
-        style = "" if not bound.exceeded else "yellow" if spec.reverted else "red"
+        style = "" if not bound.exceeded else "red" if bound.hard and not spec.reverted else "yellow"
         table.add_row(*[Text(cell, style=style) for cell in cells])
     return table
 

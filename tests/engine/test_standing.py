@@ -239,7 +239,7 @@ def test_sub_millisecond_latencies_survive_in_locusts_own_page(standing: LabFile
 
 def test_one_more_variant_joins_the_arena_and_stays(make_lab: Any, client: docker.DockerClient) -> None:
     """It has an address behind the others', a second `lab up` and a run leave it there, and `lab down` forgets it."""
-    ports = {"web_port": 28089, "prometheus_port": 29090, "exporter_port": 29100}  # beside the lab that stands here
+    ports = {"web_port": 28489, "prometheus_port": 29490, "exporter_port": 29400}  # beside the lab that stands here
     lab: LabFile = make_lab(arena={"variants": ["c-epoll"]}, observability=ports)
     lab.run("up", "--no-load", timeout_s=900)
     alone = lab.containers(client)

@@ -104,7 +104,11 @@ class Bench:
     """What a trial has at hand, with nothing real behind it."""
 
     def __init__(self, scenario: Scenario, master: Swarm, exporter: Exporter) -> None:
-        variant = type("V", (), {"speaks": "http", "has_contract_routes": True, "port": 8080})
+        variant = type(
+            "V",
+            (),
+            {"speaks": "http", "has_contract_routes": True, "port": 8080, "connections_most": None, "lacks": ()},
+        )
         self.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
         self.site = type("S", (), {"client": None, "lab": "0"})
         self.master, self.exporter, self.run_id = master, exporter, "r"

@@ -306,3 +306,64 @@ def test_a_kernel_new_enough_leaves_nothing_out() -> None:
     lab = make_lab(make_variant("uring", kernel_least=(5, 10)), trials=1)
 
     assert () == make_plan(lab, "quick", nofile_granted=None, kernel=(5, 10)).left_out
+
+
+def test_a_variant_with_processes_of_its_own_is_one_container() -> None:
+    """It is told how many to make where the descriptors of one process are too few; else as many as it has CPUs."""
+    few = plan_hold(2_000, 20_000, processes="own").trials[0]
+    many = plan_hold(100_000, 20_000, processes="own").trials[0]
+
+    assert (1, 0) == (few.server_processes, few.own_processes)
+    assert (1, 6) == (many.server_processes, many.own_processes)
+    assert "6 processes of its own: 100,000 connections" in many.why_processes
+
+
+def test_a_wall_is_no_reason_to_leave_a_trial_out() -> None:
+    """Meeting it is what the trial shows."""
+    plan = plan_hold(2_000, 20_000, wall="FD_SETSIZE", connections_most=1_000)
+
+    assert (1, ()) == (len(plan.trials), plan.left_out)
+
+
+def test_a_trial_knows_how_its_variant_is_grouped() -> None:
+    """A stored run is drawn without its lab file."""
+    assert ("c", "epoll") == (SPEC.language, SPEC.technique)
+
+
+SPEC = plan_hold(10, None).trials[0]
+RELEASED = replace(HOLD, name="released", path="/hold", answer="release")
+IMAGE = {"image": "my/app:1", "runtime": ""}
+
+
+@pytest.mark.parametrize(
+    ("changes", "scenario", "expected"),
+    [
+        ({"lacks": ("hold",)}, HOLD, None),
+        ({"lacks": ("hold",)}, RELEASED, "declares that it lacks hold, which released asks for"),
+        ({"lacks": ("stats", "echo-chunked")}, RELEASED, "declares that it lacks stats, which released asks for"),
+        ({"lacks": ("delay",)}, HOLD, "declares that it lacks delay, which hold-2k asks for"),
+        ({"lacks": ("delay", "hold", "release", "stats")}, PLAIN, None),
+        ({**IMAGE, "routes": {"plain": "/hello"}}, PLAIN, None),
+        ({**IMAGE, "routes": {"plain": "/hello", "delay": "/s?{ms}"}}, HOLD, None),
+        (
+            {**IMAGE, "routes": {"plain": "/hello"}},
+            HOLD,
+            "hold-2k asks for /delay; the routes of the image my/app:1 map plain only",
+        ),
+        (
+            {**IMAGE, "routes": {"plain": "/hello", "delay": "/s?{ms}"}},
+            RELEASED,
+            "released asks for /hold; the routes of the image my/app:1 map delay and plain only",
+        ),
+        (
+            {**IMAGE, "routes": {"plain": "/hello"}},
+            replace(PLAIN, name="stats", path="/stats"),
+            "stats asks for /stats; the routes of the image my/app:1 map plain only",
+        ),
+    ],
+)
+def test_what_a_variant_does_not_have_is_not_asked_of_it(
+    changes: dict[str, object], scenario: Scenario, expected: str | None
+) -> None:
+    """The pairing is left out with the reason."""
+    assert expected == serves(make_variant("mine", **changes), scenario)

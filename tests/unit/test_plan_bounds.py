@@ -244,3 +244,42 @@ def test_other_kinds_predict_nothing_that_no_formula_stands_behind() -> None:
     closed = ask(replace(HOLD, kind="closed", measure_s=10.0))
 
     assert {} == predict(closed, find_bounds(closed))
+
+
+SELECT = replace(VARIANT, wall="FD_SETSIZE: descriptors stay below 1,024", connections_most=1_000)
+
+
+def test_a_wall_binds_first_and_refuses_nothing() -> None:
+    """It ends connections as a hard constraint does, and its words are the variant's."""
+    bounds = find_bounds(ask(variant=SELECT, server_processes=1))
+    wall = bounds[0]
+
+    assert ("wall", 1_000.0, "FD_SETSIZE: descriptors stay below 1,024", "variant", False, True) == (
+        wall.name,
+        wall.most,
+        wall.formula,
+        wall.whose,
+        wall.hard,
+        wall.exceeded,
+    )
+    assert wall == binding(bounds)
+    assert 1_000.0 == most_connections(bounds)
+    assert {"connections_held": 1_000.0} == predict(ask(variant=SELECT), bounds)
+
+
+def test_each_process_behind_a_shared_port_has_a_wall_of_its_own() -> None:
+    """Processes that one variant makes itself count together: it declared the sum."""
+    own = replace(SELECT, processes="own")
+
+    assert 6_000.0 == bound("wall", ask(variant=SELECT)).most
+    assert 1_000.0 == bound("wall", ask(variant=own)).most
+
+
+def test_a_variants_own_processes_may_share_one_queue() -> None:
+    """Descriptors are each one's; the accept queue is counted once, because the listener may be shared."""
+    own = replace(VARIANT, processes="own")
+
+    assert 4_097.0 == bound("accept queue", ask(variant=own)).most
+    assert 6 * 4_097.0 == bound("accept queue", ask()).most
+    assert bound("server descriptors", ask(variant=own)).most == bound("server descriptors", ask()).most
+    assert "spread over its own 6" in bound("server descriptors", ask(variant=own)).formula

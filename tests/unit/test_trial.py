@@ -36,9 +36,14 @@ def load(*rows: Row, **changes: Any) -> Load:
 
 
 def judged(
-    seen: Load, scenario: Scenario = CLOSED, own: Path | None = None, ends: tuple[str, ...] = (), **spec: Any
+    seen: Load,
+    scenario: Scenario = CLOSED,
+    own: Path | None = None,
+    ends: tuple[str, ...] = (),
+    declares: dict[str, Any] | None = None,
+    **spec: Any,
 ) -> TrialResult:
-    variant = type("V", (), {"specimen": False})
+    variant = type("V", (), {"specimen": False, "connections_most": None, **(declares or {})})
     bench: Any = type("B", (), {"locustfile": own})
     bench.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
     bench.site = type("S", (), {"load_cpus": "0-1"})
@@ -109,6 +114,44 @@ def test_parties_that_disagree_void_a_trial_but_not_an_ablations() -> None:
     without = judged(seen, HOLD, reverted="nofile=64")
     assert without.void is None
     assert sentence in without.notes
+
+
+SELECT = {"wall": "FD_SETSIZE: descriptors stay below 1,024", "connections_most": 60}
+
+
+def test_a_variant_at_its_wall_is_valid_and_says_so() -> None:
+    """Clients behind it are the kernel's, who counts them: that is no disagreement, and memory is of those held."""
+    errors = {"timeout in first byte": 36}
+    row = replace(HELD, answered=64, histogram_us={5_000_100: 64}, errors=errors)
+    idle = replace(reading(), values={**VALUES, "cgroup_memory_bytes": 5.0})
+    held = replace(reading(), values={**VALUES, "cgroup_memory_bytes": 5.0 + 6400.0})
+    seen = load(row, parties=Parties(100, None, 164.0), established=100, held=held, idle=idle)
+    result = judged(seen, HOLD, declares=SELECT)
+
+    assert (None, 64, 36) == (result.void, result.metrics.connections_held, result.metrics.connections_failed)
+    assert "wall: FD_SETSIZE: descriptors stay below 1,024: 64 of 100 connections held" in result.notes
+    assert 100.0 == result.metrics.memory_bytes_per_connection
+
+
+def test_a_wall_that_was_not_met_is_not_mentioned() -> None:
+    """All held, or no more asked for than it has room for; and an ablation meets other walls."""
+    whole = load(HELD, parties=Parties(100, 64, 100.0), established=100, held=reading())
+
+    for result in (
+        judged(load(HELD, established=100, held=reading()), HOLD, declares=SELECT),
+        judged(load(HELD, established=100, held=reading()), HOLD, declares={**SELECT, "connections_most": 100}),
+        judged(whole, HOLD, declares=SELECT, reverted="nofile=64"),
+    ):
+        assert not [note for note in result.notes if note.startswith("wall")]
+    assert "connections open at the same time" in str(judged(whole, HOLD, declares=SELECT).void)
+
+
+def test_what_the_server_counted_stands_beside_a_shortfall() -> None:
+    """A server that ran out of threads says so itself."""
+    row = replace(HELD, answered=64, histogram_us={5_000_100: 64}, errors={"timeout in first byte": 36})
+    result = judged(load(row, established=100, held=reading(), server_errors={"EMFILE": 2, "EAGAIN": 36}), HOLD)
+
+    assert "the server's own errors by then: 36 EAGAIN, 2 EMFILE" in result.notes
 
 
 def test_only_what_grew_is_among_the_counters() -> None:
