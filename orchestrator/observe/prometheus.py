@@ -5,6 +5,7 @@ HTTP API: https://prometheus.io/docs/prometheus/latest/querying/api/ (v1; stable
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,14 @@ class Sample:
     labels: Mapping[str, str]
     at_s: float  # seconds since 1970
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a range query's answer."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]  # (seconds since 1970, value), in order
 
 
 def render_config(scrape: Mapping[str, str], interval_s: float) -> str:
@@ -97,6 +106,25 @@ def query(base_url: str, promql: str) -> list[Sample]:
         at_s, value = found["result"]
         return [Sample({}, float(at_s), float(value))]
     return [Sample(row["metric"], float(row["value"][0]), float(row["value"][1])) for row in found["result"]]
+
+
+def query_range(base_url: str, promql: str, start_s: float, end_s: float, step_s: float = 1.0) -> list[Series]:
+    """Return what an expression was at each step between two instants (seconds since 1970); none where nothing matches.
+
+    A value that is not a number (0 / 0 where nothing happened) is left out, and so is a series that has nothing else.
+    Raises BadInput for an expression Prometheus refuses, NotReady when it does not answer.
+    """
+    asked = {"query": promql, "start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": f"{step_s:.3f}"}
+    found = _ask(base_url, "/api/v1/query_range", asked)
+    if not isinstance(found, dict) or found.get("resultType") != "matrix":
+        raise _odd(base_url, "a matrix", found)
+    series = (Series(row["metric"], _numbers(row["values"])) for row in found["result"])
+    return [one for one in series if one.points]
+
+
+def _numbers(values: Iterable[tuple[float, str]]) -> tuple[tuple[float, float], ...]:
+    read = ((float(at_s), float(text)) for at_s, text in values)
+    return tuple((at_s, value) for at_s, value in read if not math.isnan(value))
 
 
 def _ask(base_url: str, path: str, parameters: Mapping[str, str]) -> object:

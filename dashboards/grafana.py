@@ -1,0 +1,147 @@
+"""Turn the declared dashboards into Grafana's JSON: `python -m dashboards` writes grafana/*.json, `--check` compares.
+
+The JSON is made with Grafana's own SDK for 11.6 and committed, so that a Grafana that reads files needs no Python. The
+SDK leaves panel ids unset; they are numbered here, because links and annotations refer to them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from grafana_foundation_sdk.builders import dashboard as make
+from grafana_foundation_sdk.builders import heatmap, prometheus, timeseries
+from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig, VizLegendOptions, VizTooltipOptions
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import common
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    DataSourceRef,
+    Threshold,
+    ThresholdsMode,
+    VariableHide,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
+
+from dashboards.panel import GRAFANA, Dashboard, Panel, Unit
+from dashboards.panels import DASHBOARDS
+
+FOLDER = Path(__file__).parent / "grafana"
+DATA_SOURCE_UID = "netpoll-lab-prometheus"  # provisioning gives the data source this uid
+TAG = "netpoll-lab"
+
+# https://grafana.com/docs/grafana/latest/panels-visualizations/configure-standard-options/#unit
+_UNITS: dict[Unit, str] = {
+    "seconds": "s", "bytes": "bytes", "per second": "cps", "ratio": "percentunit", "count": "short", "cores": "short",
+}  # fmt: skip
+_HEIGHT, _HALF, _WHOLE = 8, 12, 24  # in Grafana's grid of 24 columns
+_SOURCE = DataSourceRef(type_val="prometheus", uid=DATA_SOURCE_UID)
+
+
+def render(dashboard: Dashboard) -> str:
+    """Return the JSON text of one dashboard, the same for the same declarations."""
+    builder = (
+        make.Dashboard(dashboard.title)
+        .uid(dashboard.uid)
+        .description(dashboard.summary)
+        .tags([TAG])
+        .time("now-5m", "now")
+        .refresh("5s")  # Grafana's own minimum unless its administrator lowers it
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .link(make.DashboardLink("netpoll-lab").type(DashboardLinkType.DASHBOARDS).tags([TAG]).keep_time(True))
+        .annotation(
+            make.AnnotationQuery().name("windows").datasource(DataSourceRef(type_val="grafana", uid="-- Grafana --"))
+            .enable(True).icon_color("blue")
+            .target(make.AnnotationTarget().limit(200).match_any(True).tags([TAG]).type("tags"))
+        )
+    )  # fmt: skip
+    for variable in _variables():
+        builder = builder.with_variable(variable)
+    for heading, panels in dashboard.rows:
+        builder = builder.with_row(make.Row(heading))
+        for panel in panels:
+            builder = builder.with_panel(_panel(panel))
+    document: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(builder.build()))
+    for number, panel in enumerate(document["panels"], start=1):
+        panel["id"] = number
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def documents() -> dict[str, str]:
+    """Return file name -> JSON text of every dashboard."""
+    return {f"{dashboard.uid}.json": render(dashboard) for dashboard in DASHBOARDS}
+
+
+def write() -> list[Path]:
+    """Write the files anew and remove what is no dashboard any more; return what is there."""
+    wanted = documents()
+    for old in FOLDER.glob("*.json"):
+        if old.name not in wanted:
+            old.unlink()
+    for name, text in wanted.items():
+        (FOLDER / name).write_text(text)
+    return sorted(FOLDER.glob("*.json"))
+
+
+def drifted() -> list[str]:
+    """Return the names of files that are not what the declarations make, missing and superfluous ones too."""
+    wanted = documents()
+    found = {file.name: file.read_text() for file in FOLDER.glob("*.json")}
+    return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+
+
+def _variables() -> list[Any]:
+    quantiles = ["0.5", "0.9", "0.99", "0.999"]
+    return [
+        _asked("run", "Run", "label_values(lab_client_users, run_id)"),
+        _asked("baseline", "Baseline", "label_values(lab_run_info, run_id)"),
+        _asked("scenario", "Scenario", 'label_values(lab_client_users{run_id="$run"}, scenario)').multi(True)
+        .include_all(True).all_value(".*"),
+        _asked("variant", "Variants", 'label_values(lab_client_users{run_id="$run"}, variant)').multi(True)
+        .include_all(True).all_value(".*"),
+        make.CustomVariable("quantile").label("Quantile").values(",".join(quantiles))
+        .options([VariableOption(text=q, value=q, selected=q == "0.99") for q in quantiles])
+        .current(VariableOption(text="0.99", value="0.99", selected=True)),
+    ]  # fmt: skip
+
+
+def _asked(name: str, label: str, query: str) -> Any:
+    return (
+        make.QueryVariable(name).label(label).datasource(_SOURCE).hide(VariableHide.DONT_HIDE)
+        .query({"query": query, "refId": name}).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.ALPHABETICAL_DESC if name in ("run", "baseline") else VariableSort.ALPHABETICAL_ASC)
+    )  # fmt: skip
+
+
+def _panel(panel: Panel) -> Any:
+    builder: Any = heatmap.Panel() if panel.kind == "heatmap" else _lines(panel)
+    builder = (
+        builder.title(panel.title).description(_described(panel)).datasource(_SOURCE)
+        .unit(_UNITS[panel.unit]).height(_HEIGHT).span(_WHOLE if panel.wide else _HALF)
+    )  # fmt: skip
+    for query, expression in zip(panel.queries, panel.expressions(GRAFANA), strict=True):
+        target = prometheus.Dataquery().expr(expression).legend_format(query.legend).range()
+        builder = builder.with_target(target.ref_id("ABCDEF"[panel.queries.index(query)]).datasource(_SOURCE))
+    return builder
+
+
+def _lines(panel: Panel) -> timeseries.Panel:
+    builder = (
+        timeseries.Panel().line_width(1).fill_opacity(6).show_points(common.VisibilityMode.NEVER).min(0)
+        .legend(VizLegendOptions().display_mode(common.LegendDisplayMode.TABLE).placement(common.LegendPlacement.RIGHT)
+                .calcs(["lastNotNull", "max"]).show_legend(True))
+        .tooltip(VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
+    )  # fmt: skip
+    if panel.threshold is not None:
+        steps = [Threshold(color="green", value=None), Threshold(color="red", value=panel.threshold.above)]
+        builder.thresholds(make.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+        builder.thresholds_style(GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.LINE))
+    return builder
+
+
+def _described(panel: Panel) -> str:
+    return panel.question + (f" Worry above the line: {panel.threshold.why}." if panel.threshold else "")

@@ -1,0 +1,151 @@
+"""Every panel of the lab: its title, the question it answers, its PromQL, its unit, and where to worry.
+
+Sources of the expressions: the metrics' declarations (orchestrator/observe/exporter/metrics.py, swarm/metrics.py). The
+tests run each of them against a real Prometheus that holds a real run.
+"""
+
+from __future__ import annotations
+
+from dashboards.panel import Dashboard, Panel, Query, Threshold
+
+_REQUESTS = "lab_client_request_duration_seconds"
+_ANSWERED = f'rate({_REQUESTS}_count{{$S,outcome="answered"}}[$I])'
+_CPU = "rate(lab_server_cpu_seconds_total{$S}[$I])"
+_BY = "sum by (variant)"
+
+THROUGHPUT = Panel(
+    "throughput", "Throughput", "How many right answers a second does each variant give?", "per second",
+    (Query(f"{_BY} ({_ANSWERED})", "{{variant}}"),), "client",
+)  # fmt: skip
+LATENCY = Panel(
+    "latency", "Latency", "How long does a client wait, at the chosen quantile?", "seconds",
+    (Query(f'histogram_quantile($Q, sum by (variant, le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I])))',
+           "{{variant}}"),), "client",
+)  # fmt: skip
+HEATMAP = Panel(
+    "latency-heatmap", "Latency, all of it", "Where do the answers lie, and is there a second hump?", "seconds",
+    (Query(f'sum by (le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I]))', "{{le}}"),), "client", "heatmap",
+    wide=True,
+)  # fmt: skip
+ERRORS = Panel(
+    "errors", "Errors", "What share of the answers is wrong or missing?", "ratio",
+    (Query(f'{_BY} (rate({_REQUESTS}_count{{$S,outcome="failed"}}[$I])) / {_BY} (rate({_REQUESTS}_count{{$S}}[$I]))'
+           f' or {_BY} (rate({_REQUESTS}_count{{$S}}[$I])) * 0', "{{variant}}"),),
+    "client", threshold=Threshold(0.01, "one in a hundred fails: speed no longer counts"),
+)  # fmt: skip
+CONNECTIONS = Panel(
+    "connections", "Users and connections", "Are as many connections open as users ask for?", "count",
+    (Query('sum by (variant, state) (lab_client_connections{$S})', "{{variant}} {{state}}"),
+     Query("sum by (variant) (lab_client_users{$S})", "{{variant}} users")), "client",
+)  # fmt: skip
+GENERATOR = Panel(
+    "generator", "Load generator", "Is the swarm itself near its limit?", "ratio",
+    (Query('max by (variant) (lab_client_cpu_ratio{$S})', "{{variant}} CPU of a core"),), "client",
+    threshold=Threshold(0.9, "above nine tenths of a core a worker times its own queue"),
+)  # fmt: skip
+LAG = Panel(
+    "schedule-lag", "Schedule lag", "Does the swarm send when it means to?", "seconds",
+    (Query("histogram_quantile(0.99, sum by (variant, le) (rate(lab_client_schedule_lag_seconds_bucket{$S}[$I])))",
+           "{{variant}} p99"),), "client", threshold=Threshold(0.001, "a millisecond late counts as late"),
+)  # fmt: skip
+PER_CPU = Panel(
+    "requests-per-cpu", "Answers per CPU-second", "What does a variant make of a second of CPU?", "per second",
+    (Query(f"{_BY} ({_ANSWERED}) / {_BY} ({_CPU})", "{{variant}}"),), "server",
+)  # fmt: skip
+CPU = Panel(
+    "server-cpu", "CPU of the server", "How much of its CPUs does it use?", "cores",
+    (Query(f"{_BY} ({_CPU})", "{{variant}}"),), "server",
+)  # fmt: skip
+THROTTLED = Panel(
+    "throttled", "Throttled", "Did a quota stop the server, so that its latency is the quota's?", "ratio",
+    (Query(f"{_BY} (rate(lab_cgroup_cpu_throttled_periods_total{{$S}}[$I])) / "
+           f"clamp_min({_BY} (rate(lab_cgroup_cpu_periods_total{{$S}}[$I])), 1)", "{{variant}}"),), "server",
+    threshold=Threshold(0.01, "one period in a hundred moves p99 by itself"),
+)  # fmt: skip
+SWITCHES = Panel(
+    "switches", "Context switches per answer", "How often does the kernel change threads for one answer?", "count",
+    (Query(f"sum by (variant, kind) (rate(lab_server_context_switches_total{{$S}}[$I])) / on (variant) group_left "
+           f"{_BY} ({_ANSWERED})", "{{variant}} {{kind}}"),), "server",
+)  # fmt: skip
+RUNQUEUE = Panel(
+    "runqueue", "Waiting for a CPU", "How long do its threads stand ready without a CPU, of each second?", "ratio",
+    (Query(f"{_BY} (rate(lab_server_runqueue_wait_seconds_total{{$S}}[$I]))", "{{variant}}"),), "server",
+)  # fmt: skip
+THREADS = Panel(
+    "threads", "Threads", "Does a connection cost a thread?", "count",
+    (Query(f"{_BY} (lab_server_threads{{$S}})", "{{variant}}"),), "server",
+)  # fmt: skip
+DESCRIPTORS = Panel(
+    "descriptors", "Descriptors and epoll watches", "What does each variant hold open, and what does epoll watch?",
+    "count",
+    (Query(f"{_BY} (lab_server_open_fds{{$S}})", "{{variant}} descriptors"),
+     Query(f"{_BY} (lab_server_epoll_watches{{$S}})", "{{variant}} watches")), "server",
+)  # fmt: skip
+MEMORY = Panel(
+    "memory", "Memory of the server", "What does its cgroup hold, kernel memory included?", "bytes",
+    (Query(f'{_BY} (lab_cgroup_memory_bytes{{$S,kind="own"}})', "{{variant}}"),), "server",
+)  # fmt: skip
+MEMORY_EACH = Panel(
+    "memory-per-connection", "Memory per connection", "What does one more connection cost, as long as there are any?",
+    "bytes",
+    (Query(f'{_BY} (lab_cgroup_memory_bytes{{$S,kind="own"}}) / '
+           f'({_BY} (lab_client_connections{{$S,state="established"}}) > 100)', "{{variant}}"),), "server",
+)  # fmt: skip
+MEMORY_KINDS = Panel(
+    "memory-kinds", "Memory by kind", "Is it the program's own, the kernel's, or the sockets'?", "bytes",
+    (Query('sum by (variant, kind) (lab_cgroup_memory_bytes{$S,kind=~"anon|kernel|sock"})', "{{variant}} {{kind}}"),),
+    "server",
+)  # fmt: skip
+ACCEPT = Panel(
+    "accept-queue", "Lost before accept", "Did connections fall off a full accept queue?", "per second",
+    (Query("sum by (variant) (rate(lab_net_tcp_listen_overflows_total{$S}[$I]))", "{{variant}} overflows"),
+     Query("sum by (variant) (rate(lab_net_tcp_listen_drops_total{$S}[$I]))", "{{variant}} drops")), "server",
+    threshold=Threshold(0.001, "each one is a client that waits a second or more"),
+)  # fmt: skip
+RESETS = Panel(
+    "resets", "Resets and retransmissions", "Who ends connections rudely, and what was sent twice?", "per second",
+    (Query("sum by (variant) (rate(lab_net_tcp_resets_sent_total{$S}[$I]))", "{{variant}} resets sent"),
+     Query("sum by (variant) (rate(lab_net_tcp_established_resets_total{$S}[$I]))", "{{variant}} connections reset"),
+     Query("sum by (variant) (rate(lab_net_tcp_retransmits_total{$S}[$I]))", "{{variant}} sent again")), "server",
+)  # fmt: skip
+ABORTS = Panel(
+    "aborts", "Aborts by reason", "Why did the kernel abort connections?", "per second",
+    (Query("sum by (variant, reason) (rate(lab_net_tcp_aborts_total{$S}[$I])) > 0 or "
+           "sum by (variant) (rate(lab_net_tcp_aborts_total{$S}[$I]))", "{{variant}} {{reason}}"),), "server",
+)  # fmt: skip
+KINDS_OF_ERRORS = Panel(
+    "error-kinds", "Errors by kind", "Which errors, and in which phase of the exchange?", "per second",
+    (Query("sum by (variant, kind) (rate(lab_client_errors_total{$S}[$I])) or "
+           f'sum by (variant) (rate({_REQUESTS}_count{{$S}}[$I])) * 0', "{{variant}} {{kind}}"),), "client",
+)  # fmt: skip
+COLLECTORS = Panel(
+    "collectors", "Cost of looking", "What does observing cost, by source?", "cores",
+    (Query("sum by (source) (rate(lab_collector_source_seconds_total[$I]))", "{{source}}"),), "host",
+    threshold=Threshold(0.1, "a tenth of a core: too much to be called observing"),
+)  # fmt: skip
+COLLECTOR_ERRORS = Panel(
+    "collector-errors", "Sources that failed", "Is a number missing because a source failed?", "per second",
+    (Query("sum by (source) (rate(lab_collector_errors_total[$I]))", "{{source}}"),), "host",
+)  # fmt: skip
+
+COMPARE = Dashboard(
+    "netpoll-lab-compare", "netpoll-lab: side by side", "Every variant on the same charts.",
+    (("What the client sees", (THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
+     ("What it costs", (PER_CPU, CPU, SWITCHES, RUNQUEUE, THREADS, DESCRIPTORS, MEMORY, MEMORY_EACH)),
+     ("What was lost", (ACCEPT, RESETS)),
+     ("May the numbers be used?", (GENERATOR, LAG, THROTTLED))),
+)  # fmt: skip
+TRIAL = Dashboard(
+    "netpoll-lab-trial", "netpoll-lab: one variant in depth", "Everything known of one variant.",
+    (("Answers", (THROUGHPUT, LATENCY, HEATMAP, KINDS_OF_ERRORS)),
+     ("The process", (CPU, THREADS, DESCRIPTORS, SWITCHES, RUNQUEUE, MEMORY_KINDS)),
+     ("The kernel's side", (ACCEPT, RESETS, ABORTS, CONNECTIONS))),
+)  # fmt: skip
+HOST = Dashboard(
+    "netpoll-lab-host", "netpoll-lab: is the machine honest?", "What would make every other chart lie.",
+    (("The generator", (GENERATOR, LAG)),
+     ("The observer", (COLLECTORS, COLLECTOR_ERRORS)),
+     ("The server's share", (THROTTLED, RUNQUEUE))),
+)  # fmt: skip
+
+DASHBOARDS: tuple[Dashboard, ...] = (COMPARE, TRIAL, HOST)
