@@ -6,7 +6,8 @@
  * result is checked. Small stacks let thousands of threads live side by side.
  *
  * A thread that only waits for its client needs no care. Two others must be woken: one in /hold, by a signal that only
- * ppoll() lets through, and an idle one at shutdown, by shutdown(SHUT_RD), which recv() cannot miss.
+ * ppoll() lets through, and an idle one at shutdown, by shutdown(SHUT_RD), which recv() cannot miss. What a thread does
+ * with its connection is shared/blocking.c.
  *
  * Needs: Linux 2.6.28 (accept4). Leaves out: a limit on threads (the pids cgroup and ulimit -u set one), TLS.
  * By hand: LAB_PORT=8080 ./server & curl -i 'http://127.0.0.1:8080/delay?ms=500'
@@ -14,21 +15,24 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "connection.h"
+#include "shared/blocking.h"
+#include "shared/blocking_wait.h"
 #include "shared/config.h"
 #include "shared/reply.h"
 #include "shared/stats.h"
 
 enum { ACCEPT_BACKOFF_MS = 100 }; /* after EMFILE: long enough not to spin, short beside a client's patience */
+
+static pthread_attr_t attributes; /* of every connection's thread */
 
 static void check(int error, const char *what)
 {
@@ -38,13 +42,44 @@ static void check(int error, const char *what)
     exit(1);
 }
 
+/* ---- a thread -------------------------------------------------------------------------------------------------------- */
+
+static void *serve(void *argument)
+{
+    struct blocking_seat *seat = argument; /* its own: no other connection will sit here */
+    blocking_serve(seat, seat->fd, blocking_clock_ms());
+    free(seat);
+    return NULL;
+}
+
+static void start_thread(int fd)
+{
+    atomic_fetch_add(&stats->accepted, 1);
+    atomic_fetch_add(&stats->active, 1); /* not in the thread: a drain that begins now must know of it */
+    struct blocking_seat *seat = calloc(1, sizeof *seat);
+    pthread_t thread;
+    int error = ENOMEM;
+    if (seat) {
+        seat->fd = fd;
+        error = pthread_create(&thread, &attributes, serve, seat);
+    }
+    if (error == 0)
+        return;
+    stats_count_error(error); /* EAGAIN: a limit on threads. This client is turned away, the others stay. */
+    atomic_fetch_sub(&stats->active, 1);
+    blocking_turn_away(fd);
+    free(seat);
+}
+
+/* ---- the listener ---------------------------------------------------------------------------------------------------- */
+
 /* Accepts until the queue is empty. Returns how long to leave it alone, in ms. */
 static int accept_all(int listen_fd)
 {
     for (;;) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
-            conn_start(fd);
+            start_thread(fd);
         else if (errno == EAGAIN)
             return 0;
         else if (errno != EINTR) {
@@ -53,19 +88,6 @@ static int accept_all(int listen_fd)
                 return ACCEPT_BACKOFF_MS;
         }
     }
-}
-
-static struct timespec in_ms(int ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000L;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000L;
-    }
-    return t;
 }
 
 int main(void)
@@ -83,9 +105,11 @@ int main(void)
     check(sigprocmask(SIG_BLOCK, &blocked, NULL) < 0 ? errno : 0, "sigprocmask");
     int signal_fd = signalfd(-1, &stop_signals, SFD_CLOEXEC);
     check(signal_fd < 0 ? errno : 0, "signalfd");
-    check(conns_init(), "preparing threads");
+    check(blocking_init(false), "preparing threads");
+    check(blocking_thread_attributes(&attributes), "thread attributes");
 
     int listen_fd = config_listen(&config, "c-threads");
+    blocking_prepare_listener(listen_fd);
     for (int backoff_ms = 0;;) {
         struct pollfd entries[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = listen_fd, .events = POLLIN}};
         int ready = poll(entries, backoff_ms ? 1 : 2, backoff_ms ? backoff_ms : -1);
@@ -97,7 +121,7 @@ int main(void)
 
     accept_all(listen_fd); /* who is queued already: closing the listener would reset them */
     close(listen_fd);      /* best effort */
-    const struct timespec end = in_ms(config.drain_ms);
-    conns_drain(&end);
+    const struct timespec end = blocking_end_in_ms(config.drain_ms);
+    blocking_drain(&end);
     return 0; /* whoever is left has had LAB_DRAIN_S */
 }
