@@ -17,7 +17,7 @@ static void refuse(const char *name, const char *value, const char *expected)
     exit(2);
 }
 
-static int read_int(const char *name, int fallback, int least, int most)
+int config_number(const char *name, int fallback, int least, int most)
 {
     const char *text = getenv(name);
     if (!text)
@@ -74,13 +74,13 @@ struct config config_read(void)
         host = "0.0.0.0";
     if (inet_pton(AF_INET, host, &config.address.sin_addr) != 1)
         refuse("LAB_HOST", host, "an IPv4 address");
-    config.address.sin_port = htons((uint16_t)read_int("LAB_PORT", 8080, 1, 65535));
-    config.backlog = read_int("LAB_BACKLOG", 4096, 1, 1 << 20);
+    config.address.sin_port = htons((uint16_t)config_number("LAB_PORT", 8080, 1, 65535));
+    config.backlog = config_number("LAB_BACKLOG", 4096, 1, 1 << 20);
     config.drain_ms = read_seconds_as_ms("LAB_DRAIN_S", 5);
-    config.reuseport = read_int("LAB_REUSEPORT", 0, 0, 1);
+    config.reuseport = config_number("LAB_REUSEPORT", 0, 0, 1);
     config.nonce = read_nonce();
-    config.instance = read_int("LAB_INSTANCE", -1, 0, 9999);
-    config.processes = read_int("LAB_PROCESSES", count_cpus(), 1, CONFIG_PROCESSES_MAX);
+    config.instance = config_number("LAB_INSTANCE", -1, 0, 9999);
+    config.processes = config_number("LAB_PROCESSES", count_cpus(), 1, CONFIG_PROCESSES_MAX);
     return config;
 }
 

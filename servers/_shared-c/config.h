@@ -18,6 +18,9 @@ struct config {
 /* Reads the environment. A bad value: one line on stderr and exit 2. */
 struct config config_read(void);
 
+/* A variable of a variant's own: a whole number, `fallback` without it. A bad value: as above. */
+int config_number(const char *name, int fallback, int least, int most);
+
 /* Opens the listening socket (close-on-exec, non-blocking). A failure: one line on stderr and exit 1. */
 int config_open(const struct config *config);
 

@@ -64,6 +64,7 @@ static const char *status_line(int status)
     case 413: return "HTTP/1.1 413 Content Too Large\r\n";
     case 431: return "HTTP/1.1 431 Request Header Fields Too Large\r\n";
     case 501: return "HTTP/1.1 501 Not Implemented\r\n";
+    case 503: return "HTTP/1.1 503 Service Unavailable\r\n";
     case 505: return "HTTP/1.1 505 HTTP Version Not Supported\r\n";
     default: return "HTTP/1.1 400 Bad Request\r\n";
     }
