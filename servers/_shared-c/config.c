@@ -61,8 +61,8 @@ static const char *read_nonce(void)
 static int count_cpus(void)
 {
     cpu_set_t cpus;
-    if (sched_getaffinity(0, sizeof cpus, &cpus) < 0) /* more than 1,024 CPUs do not fit */
-        return CONFIG_PROCESSES_MAX;
+    if (sched_getaffinity(0, sizeof cpus, &cpus) < 0)
+        return CPU_SETSIZE; /* EINVAL: there are more than fit the set */
     return CPU_COUNT(&cpus);
 }
 

@@ -3,7 +3,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
-enum { CONFIG_NONCE_MIN = 16, CONFIG_NONCE_MAX = 64, CONFIG_PROCESSES_MAX = 1024 };
+enum { CONFIG_NONCE_MIN = 16, CONFIG_NONCE_MAX = 64, CONFIG_PROCESSES_MAX = 9999 };
 
 struct config {
     struct sockaddr_in address; /* LAB_HOST, LAB_PORT */
