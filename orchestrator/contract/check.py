@@ -41,8 +41,9 @@ def keeps(id_: str) -> Callable[[Check], Check]:
 class Site:
     """The server under test, as one check sees it. Remembers its connections, so that a failure can show them."""
 
-    def __init__(self, told: Told):
-        self.told = told
+    def __init__(self, told: Told, shared: dict[str, Any], say: Callable[[dict[str, Any]], None]):
+        """shared: what the checks of one act leave for each other. say: tell who asked a line beside the results."""
+        self.told, self.shared, self.say = told, shared, say
         self.last: Talk | None = None
 
     def talk(self, patience_s: float | None = None, receive_buffer: int | None = None) -> Talk:

@@ -11,15 +11,18 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from . import connections, framing, malformed, replies, slow, stats, waiting
+from . import connections, crowd, drain, framing, linger, malformed, replies, slow, starve, stats, waiting
 from .check import CHECKS, Check, Site, Skipped
+from .kernel import read_aborts
 from .table import ITEMS, Item
 from .talk import Broken, Talk
 from .told import Told
 
-assert connections and framing and malformed and replies and slow and stats and waiting  # they register their checks
+# Importing them registers their checks.
+MODULES = (connections, crowd, drain, framing, linger, malformed, replies, slow, starve, stats, waiting)
 CHECK_MOST_S = 75.0  # the slowest right one takes 35 s
 AT_ONCE = 12  # of the checks that wait for no limit; two cores gain nothing from more
 WAITS_LONG = frozenset({"silent-client", "slowloris", "slow-second-head", "idle-stays", "slow-body", "slow-chunks",
@@ -28,31 +31,32 @@ WAITS_LONG = frozenset({"silent-client", "slowloris", "slow-second-head", "idle-
 
 def run(told: Told) -> Iterator[dict[str, Any]]:
     """Yield the result of each check of the act, in the order in which they end."""
-    chosen = [
-        item
-        for item in ITEMS
-        if item.act == told.act and (told.only is None or item.id in told.only) and item.id in CHECKS
-    ]
+    chosen = [item for item in ITEMS if item.act == told.act and (told.only is None or item.id in told.only)]
+    shared: dict[str, Any] = {"aborts": read_aborts()}
     for item in chosen:
         if item.alone:
-            yield from finish([item], told, 1)
+            yield from finish([item], told, shared, 1)
     rest = [item for item in chosen if not item.alone]
     rest.sort(key=lambda item: item.id not in WAITS_LONG)  # stable: who waits long begins first
-    yield from finish(rest, told, AT_ONCE + sum(item.id in WAITS_LONG for item in rest))
+    yield from finish(rest, told, shared, AT_ONCE + sum(item.id in WAITS_LONG for item in rest))
 
 
-def finish(items: list[Item], told: Told, at_once: int) -> Iterator[dict[str, Any]]:
+def finish(items: list[Item], told: Told, shared: dict[str, Any], at_once: int) -> Iterator[dict[str, Any]]:
     """Run these checks in threads and yield their results. One that never ends is reported, and left behind."""
     waiting_items = list(reversed(items))
     ended: queue.Queue[dict[str, Any]] = queue.Queue()
     open_items: dict[str, float] = {}
     by_id = {item.id: item for item in items}
 
+    def work_on(item: Item) -> None:
+        ended.put(judge(item, Site(told, shared, ended.put)))
+
     def begin() -> None:
         while waiting_items and len(open_items) < at_once:
             item = waiting_items.pop()
             open_items[item.id] = time.monotonic()
-            threading.Thread(target=lambda item=item: ended.put(judge(item, told)), daemon=True).start()
+            work = partial(work_on, item)
+            threading.Thread(target=work, daemon=True).start()
 
     begin()
     while open_items:
@@ -66,20 +70,23 @@ def finish(items: list[Item], told: Told, at_once: int) -> Iterator[dict[str, An
                 yield outcome(by_id[id_], "failed", "an end", seen, None, CHECK_MOST_S)
             begin()
             continue
-        if result["id"] in open_items:
+        if "id" not in result:  # said by a check that goes on
+            yield result
+        elif result["id"] in open_items:
             del open_items[result["id"]]
             begin()
             yield result
 
 
-def judge(item: Item, told: Told) -> dict[str, Any]:
+def judge(item: Item, site: Site) -> dict[str, Any]:
     """Run one check and weigh what it says against what the variant declares."""
+    told = site.told
     missing = [route for route in item.needs if route in told.lacks and route != item.id]
     if missing and item.id not in told.lacks:
         seen = f"needs {', '.join('/' + route for route in missing)}, which it declares lacking"
         return outcome(item, "declared", item.sentence, seen, None, 0.0)
     begun_s = time.monotonic()
-    kind, expected, seen, talk = attempt(CHECKS[item.id], item, Site(told))
+    kind, expected, seen, talk = attempt(CHECKS[item.id], item, site)
     if item.id in told.lacks and kind == "passed":
         kind, expected, seen = "failed", "what `lacks` declares", "declared but kept: remove it from lacks"
     elif item.id in told.lacks:

@@ -1,0 +1,103 @@
+"""More clients than the server has descriptors: it waits, counts, and serves again."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .check import Site, Skipped, keeps
+from .crowd import SPARE, need_descriptors
+from .kernel import cpu_s, server_processes
+from .talk import Broken, Talk, render
+
+BEYOND = 20  # clients more than descriptors; they wait in the accept queue
+HELD_S = 2.0
+CPU_SHARE_MOST = 0.25  # of one processor while nothing happens; a loop that spins takes all of it
+REST_S = 0.1  # how long the listener is left alone
+
+
+def starve(site: Site) -> dict[str, Any]:
+    """Return what was seen while the server had no descriptor left; the first check to ask makes it happen."""
+    if "starved" not in site.shared:
+        site.shared["starved"] = go_hungry(site)
+    seen: dict[str, Any] = site.shared["starved"]
+    if not seen["unserved"]:
+        raise Skipped(f"all {seen['clients']} clients were served: the limit of {site.told.nofile} was never reached")
+    return seen
+
+
+def go_hungry(site: Site) -> dict[str, Any]:
+    if site.told.nofile is None:
+        raise Skipped("no nofile was told: start the server with a low ulimit -n, and tell it")
+    clients = site.told.nofile * site.told.processes + BEYOND
+    need_descriptors(clients + SPARE)
+    talks: list[Talk] = []
+    with site.talk() as watch:
+        before = errors_of(site, watch)
+        try:
+            begun_s = time.monotonic()
+            talks += [site.talk() for _ in range(clients)]
+            for talk in talks:
+                talk.try_send(render("/plain"))
+            time.sleep(0.5)  # whoever can be served has been
+            pids = server_processes(site.told.port)
+            cpu_before_s, quiet_s = cpu_s(pids), time.monotonic()
+            time.sleep(HELD_S)
+            cpu_taken_s, quiet_s = cpu_s(pids) - cpu_before_s, time.monotonic() - quiet_s
+            unserved = sum(talk.receive(time.monotonic() + 0.001) in (None, b"") for talk in talks)
+            site.last = watch
+            after, took_s = errors_of(site, watch), time.monotonic() - begun_s
+        finally:
+            for talk in talks:
+                talk.sock.close()
+    return {
+        "clients": clients,
+        "unserved": unserved,
+        "took_s": took_s,
+        "cpu_share": cpu_taken_s / quiet_s if pids else None,
+        "counted": None if before is None or after is None else after - before,
+    }
+
+
+def errors_of(site: Site, watch: Talk) -> int | None:
+    """Return how often accept failed for want of a descriptor, None where /stats does not tell."""
+    if "stats" in site.told.lacks:
+        return None
+    errors = site.stats(watch).get("errors")
+    return None if errors is None else int(errors.get("EMFILE", 0)) + int(errors.get("ENFILE", 0))
+
+
+@keeps("emfile-survived")
+def emfile_survived(site: Site) -> str:
+    seen = starve(site)
+
+    def serves() -> str | None:
+        try:
+            site.still_serves()
+        except Broken as broken:
+            return broken.seen
+        return None
+
+    site.wait_for("/plain served once the clients have gone", serves)
+    return f"{seen['unserved']} of {seen['clients']} clients had to wait; then served as ever"
+
+
+@keeps("emfile-counted")
+def emfile_counted(site: Site) -> str:
+    seen = starve(site)
+    if seen["counted"] is None:
+        raise Skipped("/stats: errors is null: it cannot be counted here")
+    most = int((seen["took_s"] / REST_S + 2) * site.told.processes)
+    if not 1 <= seen["counted"] <= most:
+        raise Broken(f"EMFILE counted 1 to {most} times in {seen['took_s']:.1f} s", f"{seen['counted']} times")
+    return f"{seen['counted']} times in {seen['took_s']:.1f} s"
+
+
+@keeps("emfile-no-spin")
+def emfile_no_spin(site: Site) -> str:
+    share = starve(site)["cpu_share"]
+    if share is None:
+        raise Skipped("the server's processes cannot be seen from here")
+    if share > CPU_SHARE_MOST:
+        raise Broken(f"at most {CPU_SHARE_MOST:.0%} of a processor while out of descriptors", f"{share:.0%}")
+    return f"{share:.0%} of a processor"
