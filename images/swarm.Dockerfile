@@ -1,7 +1,7 @@
-# Locust's master and workers with the load engine, and the contract probe.
+# Locust's master and workers with the load engine, the contract probe, and the contract suite.
 #
-# Build context: wheelhouse/ swarm/ swarm-requirements.lock. The wheels are fetched on the host, because builds have no
-# package index. The platforms are the trixie glibc's, and what the older wheels among them are tagged with;
+# Build context: wheelhouse/ swarm/ contract/ (orchestrator/contract) swarm-requirements.lock. The wheels are fetched on
+# the host, because builds have no package index. The platforms are the trixie glibc's, and what the older wheels among them are tagged with;
 # --no-deps because pip reads markers with the host's Python, and the lock is complete:
 #
 #   pip download --no-deps --only-binary=:all: --implementation cp --python-version 3.13 \
@@ -41,6 +41,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=wheels /opt/swarm /opt/swarm
 COPY swarm /opt/lab/swarm
+COPY contract /opt/lab/contract
 COPY --from=engine /build/lab/swarm/engine/build/libengine.so /opt/lab/swarm/engine/build/libengine.so
 # The root is read-only when it runs: what is not compiled now would be compiled at every start. The standard library
 # is compiled by Debian's package. unchecked-hash spares a stat of each source.
@@ -53,6 +54,6 @@ ENV PATH=/opt/swarm/bin:/usr/local/bin:/usr/bin:/bin \
 WORKDIR /opt/lab
 USER 65534:65534
 # `python3 -m swarm` is `locust` that obeys SIGTERM from its first moment (swarm/__main__.py); the arguments are Locust's.
-# Also here: ["python3", "-m", "swarm.probe", "{...}"] with --entrypoint "".
+# Also here: ["python3", "-m", "swarm.probe", "{...}"] and ["python3", "-m", "contract", "{...}"] with --entrypoint "".
 ENTRYPOINT ["/opt/swarm/bin/python3", "-m", "swarm"]
 CMD ["-f", "/opt/lab/swarm/locustfile.py", "--help"]

@@ -21,14 +21,14 @@ from orchestrator.containers.control import ControlPlane, control_state
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import STANDING, current_owner, lab_id
 from orchestrator.containers.nonce import new_nonce
-from orchestrator.errors import BadInput, EnvironmentMissing
+from orchestrator.errors import BadInput, EnvironmentMissing, Refused
 from orchestrator.foresee import plan_here
 from orchestrator.guests import with_guests
 from orchestrator.hosts.facts import kernel_version
 from orchestrator.load.master import Master
 from orchestrator.model import Lab, Plan, Run
 from orchestrator.observe.exporter_client import Exporter
-from orchestrator.planning.refusal import refuse_impossible
+from orchestrator.planning.refusal import leave_out, refuse_impossible
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
 from orchestrator.report.remaining import Step
@@ -38,6 +38,7 @@ from orchestrator.results.store import open_store
 from orchestrator.trial import execute
 from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
 from orchestrator.verdicts.validity import UNSUPPORTED
+from orchestrator.verifying.kept import FAILED, barred
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def run_suite(
 ) -> Scripted:
     """Set up whatever is missing, run a suite, and leave the lab as it was found: standing, or not there.
 
-    trials, seed: instead of the suite's own. attempt: run although the plan says that something cannot work.
+    trials, seed: instead of the suite's own. attempt: run although the plan says that something cannot work, or a
+    variant failed verification.
     locustfile: a person's own, whose users load instead of the lab's (own.py); declared: the lab without the scenario
     that was made for it.
     """
@@ -95,10 +97,15 @@ def run_suite(
         try:
             control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner)
             plan = plan_suite(lab, suite, ground)
+            if not attempt:
+                planned = {spec.variant for spec in plan.trials}
+                plan = leave_out(plan, barred(lab, planned, ground.images))
             for left in plan.left_out:
                 say(f"left out: {left.variant} on {left.scenario}: {left.reason}")
             if not attempt:
                 refuse_impossible(plan)
+            if not plan.trials and any(left.reason.startswith(FAILED) for left in plan.left_out):
+                raise Refused(f"{plan.left_out[-1].variant}: {plan.left_out[-1].reason}, or lab run --attempt")
             if not plan.trials:
                 raise BadInput(f"suite {suite}: no variant can serve any of its scenarios. Try: lab plan {suite}")
             say(f"run {run_id}: {len(plan.trials)} trials; live: {control.master_url} and {control.prometheus_url}")

@@ -35,6 +35,7 @@ STORY = frozenset(
         "tune",
         "calibrate",
         "guests",
+        "verifying",
     }
 )
 MOUTH = frozenset({"cli", "__main__"})

@@ -10,11 +10,12 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
-from orchestrator.cli import ending, group, plan, run, standing, tune  # importing them adds their verbs to the group
+# Importing them adds their verbs to the group.
+from orchestrator.cli import ending, group, plan, run, standing, tune, verify
 from orchestrator.cli.ending import end
 from orchestrator.cli.group import lab
 
-__all__ = ["ending", "group", "lab", "main", "plan", "run", "standing", "tune"]
+__all__ = ["ending", "group", "lab", "main", "plan", "run", "standing", "tune", "verify"]
 
 
 def main() -> NoReturn:

@@ -30,7 +30,7 @@ OWN_HELP = "Load with the users of your own locustfile; one that reaches for ano
 @click.argument("suite", required=False, metavar="[SUITE | SCENARIO@VARIANT]")
 @click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each pairing, instead of the suite's.")
 @click.option("--seed", type=int, help="Seed of the order, instead of the suite's.")
-@click.option("--attempt", is_flag=True, help="Run although the plan says that something cannot work.")
+@click.option("--attempt", is_flag=True, help="Run what the plan or a failed verification says cannot work.")
 @click.option("--locustfile", type=click.Path(path_type=Path), help=OWN_HELP)
 @click.option("--variant", multiple=True, help="With --locustfile: whom to load (c-epoll); several are allowed.")
 @click.option("--users", type=click.IntRange(1, 100_000), help="With --locustfile: how many users (10).")
@@ -109,3 +109,6 @@ def _print_run(ctx: Context, run: Run) -> None:
     for table in side_by_side(run):
         ctx.out.print(table)
         ctx.out.print()
+    for left in run.plan.left_out:
+        text = f"left out: {left.variant} on {left.scenario}: {left.reason}"
+        ctx.out.print(text, soft_wrap=True, markup=False, highlight=False, style="dim")

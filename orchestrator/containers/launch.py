@@ -39,9 +39,11 @@ class Spec:
     name: str  # full container name, unique on the engine
     image: str
     command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None  # instead of the image's own
     environment: Mapping[str, str] = field(default_factory=dict)
     network: str | None = None  # a network's name; None with join unset: no network at all
     join: str | None = None  # the id of the container whose network namespace it shares
+    join_pids: str | None = None  # the id of the container whose processes it shares, and with whose first one it ends
     sysctls: Mapping[str, str] = field(default_factory=dict)
     nofile: int | None = None
     cpus: str | None = None
@@ -89,8 +91,10 @@ def launch(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> R
         "ports": {f"{inside}/tcp": ("127.0.0.1", outside) for inside, outside in spec.ports.items()},
         "log_config": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
         "cgroupns": "host" if spec.host_pids else None,
-        "pid_mode": "host" if spec.host_pids else None,
+        "pid_mode": "host" if spec.host_pids else f"container:{spec.join_pids}" if spec.join_pids else None,
     }
+    if spec.entrypoint is not None:
+        options["entrypoint"] = list(spec.entrypoint)
     if not spec.health_check:
         options["healthcheck"] = {"test": ["NONE"]}
     if spec.nofile is not None:

@@ -36,7 +36,7 @@ def service_recipes(architecture: str, prometheus_yml: str, cache: Path) -> dict
         "swarm": Recipe(
             "swarm",
             IMAGES / "swarm.Dockerfile",
-            {"swarm": HOME / "swarm", "swarm-requirements.lock": lock},
+            {"swarm": HOME / "swarm", "contract": HOME / "orchestrator" / "contract", "swarm-requirements.lock": lock},
             bulky=lambda: {"wheelhouse": _wheelhouse(lock, architecture, cache)},
         ),
         "exporter": Recipe(

@@ -1,9 +1,12 @@
-"""Turn a plan into the refusal of what cannot work, before anything of it starts."""
+"""Turn a plan into the refusal of what cannot work or must not be compared, before anything of it starts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from orchestrator.errors import BadInput
-from orchestrator.model import Bound, Plan, TrialSpec
+from orchestrator.model import Bound, LeftOut, Plan, TrialSpec
 
 
 def find_impossible(plan: Plan) -> list[tuple[TrialSpec, Bound]]:
@@ -31,6 +34,17 @@ def refuse_impossible(plan: Plan) -> None:
         f"{spec.variant} on {spec.scenario}: {bound.wanted:,.0f} {bound.unit} wanted, but {bound.name} allow at most "
         f"{bound.most or 0:,.0f} ({bound.formula}){more}. {_fix(bound)}, or try it all the same with --attempt"
     )
+
+
+def leave_out(plan: Plan, reasons: Mapping[str, str]) -> Plan:
+    """Return the plan without these variants; the pairings that go are left out with the reason. variant -> reason."""
+    gone = dict.fromkeys((spec.variant, spec.scenario) for spec in plan.trials if spec.variant in reasons)
+    if not gone:
+        return plan
+    left_out = tuple(LeftOut(variant, scenario, reasons[variant]) for variant, scenario in gone)
+    rest = [spec for spec in plan.trials if spec.variant not in reasons]
+    trials = tuple(replace(spec, index=index) for index, spec in enumerate(rest))
+    return replace(plan, trials=trials, left_out=(*plan.left_out, *left_out))
 
 
 def _fix(bound: Bound) -> str:

@@ -56,14 +56,14 @@ class Stage(ABC):
         self._began_s = None
         self._show_end(step, self._took_s[-1], note)
 
-    def complete(self, name: str, took_s: float) -> None:
-        """A step that ran beside others is over; steps of such a stage come to an end in any order."""
+    def complete(self, name: str, took_s: float, note: str = "") -> None:
+        """A step that ran beside others is over; steps of such a stage come to an end in any order. note: as in end."""
         waiting = list(self.steps[self.ended :])
         step = next(s for s in waiting if s.name == name)
         waiting.remove(step)
         self.steps = (*self.steps[: self.ended], step, *waiting)
         self._took_s.append(took_s)
-        self._show_end(step, took_s, "")
+        self._show_end(step, took_s, note)
 
     def remaining_s(self) -> float | None:
         """Seconds until the stage is over, or None while nothing is measured."""

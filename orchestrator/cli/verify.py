@@ -1,0 +1,73 @@
+"""The verb of the contract: verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.group import Context, complain, lab
+from orchestrator.errors import BadInput
+from orchestrator.report.junit import junit_xml
+from orchestrator.report.verifytable import (
+    checks_table,
+    conformance_document,
+    conformance_table,
+    declared_lines,
+    failure_lines,
+)
+from orchestrator.verifying.suite import all_checks, chosen, verify_variants
+
+VERIFY_EPILOG = (
+    "Examples: lab verify c-epoll, lab verify --all, lab verify --all --junit verify.xml, "
+    "lab verify c-epoll --only pipelined-ten, lab verify --list, lab verify --sanitize c-threads"
+)
+
+
+@lab.command(epilog=VERIFY_EPILOG)
+@click.argument("variants", nargs=-1, metavar="[VARIANT...]")
+@click.option("--all", "every", is_flag=True, help="Every variant of the lab.")
+@click.option("--only", multiple=True, metavar="CHECK", help="This check alone; several are allowed. Nothing is kept.")
+@click.option("--sanitize", is_flag=True, help="Build with sanitizers (C) or the race detector (Go); any report fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write it to a file as JUnit XML.")
+@click.option("--list", "as_list", is_flag=True, help="List the checks there are.")
+@click.pass_obj
+def verify(
+    ctx: Context,
+    variants: tuple[str, ...],
+    every: bool,
+    only: tuple[str, ...],
+    sanitize: bool,
+    as_json: bool,
+    junit: Path | None,
+    as_list: bool,
+) -> None:
+    """Check the contract (servers/CONTRACT.md) of variants, in pods as trials have them; runs leave out who fails."""
+    if as_list:
+        _list(ctx, as_json)
+        return
+    if junit is not None and not junit.absolute().parent.is_dir():
+        raise BadInput(f"--junit: {junit}: there is no folder {junit.absolute().parent}; make it first")
+    read = ctx.lab()
+    done = verify_variants(read, chosen(read, variants, every), ctx.progress, ctx.say, only=only, sanitize=sanitize)
+    if junit is not None:
+        junit.write_bytes(junit_xml(done.found))
+    if as_json:
+        ctx.print_json(conformance_document(done.found, done.suite))
+    else:
+        ctx.out.print(conformance_table(done.found))
+        for line in [*failure_lines(done.found), *declared_lines(done.found)]:
+            ctx.out.print(line, soft_wrap=True, markup=False, highlight=False)
+    failed = [one.variant for one in done.found if one.state == "failed"]
+    if failed:
+        left_out = "; runs leave it out" if len(failed) == 1 else "; runs leave them out"
+        raise SystemExit(complain(f"{', '.join(failed)}: contract not kept{left_out if done.is_kept else ''}", 1))
+
+
+def _list(ctx: Context, as_json: bool) -> None:
+    rows = all_checks()
+    if as_json:
+        ctx.print_json([dict(zip(("act", "id", "title", "contract"), row, strict=True)) for row in rows])
+    else:
+        ctx.out.print(checks_table(rows))

@@ -1,0 +1,55 @@
+"""Turn what the contract suite found into JUnit XML, for whatever collects test results.
+
+One suite for each variant, one case for each check. Declared and skipped checks are skipped cases with their reason;
+a variant that is unsupported here is one skipped case.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from orchestrator.report.verifytable import shown_bytes
+from orchestrator.verdicts.conformance import CheckResult, Conformance
+
+BYTES_SHOWN = 4000  # a file has more room than a terminal
+
+
+def junit_xml(found: Sequence[Conformance]) -> bytes:
+    """Return the document, UTF-8."""
+    document = JUnitXml("lab verify")
+    for one in found:
+        suite = TestSuite(one.variant)
+        for check in one.results:
+            suite.add_testcase(_case(one.variant, check))
+        if one.state == "unsupported" or not one.results:
+            case = TestCase("supported", classname=one.variant, time=one.took_s)
+            case.result = [_result(Skipped if one.unsupported else Failure, one.reason(), "")]
+            suite.add_testcase(case)
+        suite.add_property("image", one.image)
+        suite.update_statistics()  # type: ignore[no-untyped-call]  # the package is typed in parts
+        document.add_testsuite(suite)
+    document.update_statistics()  # type: ignore[no-untyped-call]
+    output = io.BytesIO()
+    document.write(output, pretty=True)
+    return output.getvalue()
+
+
+def _case(variant: str, check: CheckResult) -> TestCase:
+    case = TestCase(check.id, classname=f"{variant}.{check.act}", time=check.took_s)
+    if check.outcome == "failed":
+        message = f"{check.title}: expected {check.expected}; seen {check.seen}"
+        sent, received = (shown_bytes(data, BYTES_SHOWN) for data in (check.sent, check.received))
+        case.result = [_result(Failure, message, f"sent {sent}\nreceived {received}")]
+    elif check.outcome != "passed":
+        case.result = [_result(Skipped, f"{check.outcome}: {check.seen}", "")]
+    return case
+
+
+def _result(kind: type[Failure] | type[Skipped], message: str, text: str) -> Failure | Skipped:
+    # XML 1.0 has no way to write most control characters, escaped or not; what a server said may hold any.
+    made = kind(message="".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+    made.text = text
+    return made
