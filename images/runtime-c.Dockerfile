@@ -7,9 +7,9 @@ FROM ${TOOLCHAIN} AS build
 LABEL io.netpoll-lab.kind=build
 COPY . /src
 WORKDIR /src
-# Of shared/ a server carries only what it calls: the event loop and the blocking half never end up in one program.
+# Of shared/ and liburing.a a server carries only what it calls: event loop and blocking half never meet in one program.
 RUN gcc -O2 -g -Wall -Wextra -Werror -std=gnu17 -pthread -ffunction-sections -fdata-sections -Wl,--gc-sections \
-    -I. -o /server *.c shared/*.c
+    -I. -o /server *.c shared/*.c -l:liburing.a
 # Modes set here: a context made from an archive may have lost them.
 RUN install -m 0755 health /health
 

@@ -4,5 +4,5 @@ ARG BASE
 FROM ${BASE}
 LABEL io.netpoll-lab.kind=toolchain
 RUN apt-get update \
- && apt-get install -y --no-install-recommends gcc libc6-dev make \
+ && apt-get install -y --no-install-recommends gcc libc6-dev liburing-dev make \
  && rm -rf /var/lib/apt/lists/*

@@ -112,7 +112,7 @@ static long count_own_descriptors(void)
     rewinddir(fd_dir);
     long count = count_entries(fd_dir);
     pthread_mutex_unlock(&dir_lock);
-    return count;
+    return count < 0 ? -1 : count + atomic_load(&stats->direct_fds);
 }
 
 /* The descriptors or threads of another process. Only servers of several processes come here, and these have one

@@ -14,6 +14,7 @@ struct stats {
     _Alignas(64) atomic_ulong accepted; /* connections, ever; 64: a cache line has one writer */
     atomic_long active;                 /* connections open now */
     atomic_ulong requests;              /* well-formed ones, whatever the answer */
+    atomic_long direct_fds;             /* io_uring's: in no table of the process, but open_fds counts them too */
     atomic_int pid;                     /* whose lines these are; 0 as long as there is one process only */
     atomic_ulong errors[STATS_ERRNO_MAX];
 };
