@@ -112,6 +112,8 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
     if server_ends:
         notes.append("; ".join(server_ends))
         void = void or (None if variant.specimen else server_ends[0])
+    if variant.answers:
+        notes.append(f"answers with {len(variant.answers.encode())} bytes of its own instead of the contract's 13")
     if behind:
         notes.append(_wall(scenario, variant, metrics))
     elif scenario.kind == "hold" and metrics.connections_failed and load.server_errors:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 
 from orchestrator.containers.launch import Running, run_inside
+from orchestrator.containers.nonce import tells_nonce
 from orchestrator.containers.pods import Site
 from orchestrator.errors import NotReady, Refused
 from orchestrator.model import Variant
 
 READY_S = 10.0  # for a server to listen
+HELLO = "Hello, world!"  # the contract's answer
 
 
 def questions(
@@ -34,10 +36,13 @@ def questions(
         "fixed_delay": variant.fixed_delay,
         "delay_s": delay_s,
         "ready_s": READY_S,
-        "nonce": nonce,
-        "instances": instances,
+        "nonce": nonce if tells_nonce(variant) else None,
+        "instances": instances if variant.has_contract_routes else None,
+        "lacks": list(variant.lacks),
     }
-    if backlog is not None and not variant.fixed_delay:
+    if variant.image:
+        asked |= {"routes": dict(variant.routes), "body": variant.answers or HELLO}
+    elif backlog is not None and not variant.fixed_delay:
         asked["backlog"] = backlog
     return asked
 

@@ -70,6 +70,8 @@ def _per_user(told: object) -> int:
 def refusal(scenario: Scenario, target: Target) -> str:
     """Return why `target` cannot serve `scenario`, or an empty string."""
     what = f"scenario {scenario.name} is {scenario.kind}"
+    if target.routes and not target.route(_route(scenario)):
+        return f"{what} and asks for {scenario.path}; {target.variant} maps {', '.join(dict(target.routes))} only"
     if scenario.kind != "hold":
         if target.speaks != "http":
             return f"{what} and needs HTTP; {target.variant} speaks {target.speaks}"
@@ -91,11 +93,18 @@ def path_of(scenario: Scenario, target: Target) -> str:
     """Return what is asked for."""
     if target.fixed_delay:
         return "/"
+    if target.routes:
+        return target.route(_route(scenario)).replace("{ms}", str(round(scenario.delay_s * 1000)))
     if scenario.kind == "hold" and scenario.answer == "release":
         return scenario.path
     if scenario.kind == "hold" or scenario.delay_s:
         return f"{scenario.path}?ms={round(scenario.delay_s * 1000)}"
     return scenario.path
+
+
+def _route(scenario: Scenario) -> str:
+    """Return which of an existing image's routes a scenario needs: the contract's path without its slash."""
+    return scenario.path.partition("?")[0].strip("/")
 
 
 def share_of(total: int, share: tuple[int, int]) -> int:

@@ -218,7 +218,7 @@ class Connection:
             raise self._failed(kinds.MALFORMED) from None
         except http1.ClosedEarly:
             raise self._failed(kinds.CLOSED) from None
-        if kind := kinds.judge_answer(answer, reader.rest):
+        if kind := kinds.judge_answer(answer, reader.rest, self.target.body):
             raise self._failed(kind)
         if not answer.keeps_alive:
             self.close()

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from gevent.lock import RLock
 
-from swarm import kinds
 from swarm.choice import path_of, share_of
 from swarm.client import SOURCES, shared_sources, source_addresses
 from swarm.engine.binding import Engine, Group
@@ -109,7 +108,7 @@ class Fleet:
             row = self._rows.get(key)
             if row is None:
                 row = self._rows[key] = EngineRow(
-                    engine, target.variant, name, holds=key[2], is_scheduled=key[3], body_bytes=len(kinds.BODY)
+                    engine, target.variant, name, holds=key[2], is_scheduled=key[3], body_bytes=len(target.body)
                 )
         self._recorder.rows[target.variant, name] = row
         return row
@@ -202,7 +201,7 @@ class Fleet:
             host=target.host,
             port=target.port,
             request=render_get(path_of(scenario, target), target.host, target.port),
-            body=kinds.BODY,
+            body=target.body,
             connections=connections,
             patience_s=scenario.patience_s,
             opening=max(1, self._opening // max(1, self.worker_users)),

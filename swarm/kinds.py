@@ -28,18 +28,18 @@ def name_errno(code: int | None, phase: str) -> str:
     return f"{errno.errorcode.get(code or 0, f'errno {code}')} in {phase}"
 
 
-def judge_answer(answer: Answer, rest: bytes) -> str:
+def judge_answer(answer: Answer, rest: bytes, body: bytes = BODY) -> str:
     """Return the kind of error an HTTP answer is, or an empty string for the right one.
 
-    rest: what came after it; nothing may, because nothing more was asked for.
+    rest: what came after it; nothing may, because nothing more was asked for. body: what the answer must be.
     """
     if rest:
         return MALFORMED
     if answer.status != 200:
         return f"status {answer.status}"
-    if len(answer.body) != len(BODY):
+    if len(answer.body) != len(body):
         return WRONG_LENGTH
-    return "" if answer.body == BODY else WRONG_BODY
+    return "" if answer.body == body else WRONG_BODY
 
 
 def judge_echo(message: bytes, got: bytes, *, has_ended: bool) -> str:

@@ -2,7 +2,8 @@
 
 JSON in, JSON out: {"ok", "variant", "checks": [{"name", "ok", "expected", "seen"}]}; exit code 0 when all are ok. In:
 host, port, speaks (http or raw), fixed_delay, delay_s, ready_s (default 10); where null they are not checked: backlog,
-nonce (what LAB_NONCE told the server), instances (how many processes share the port).
+nonce (what LAB_NONCE told the server), instances (how many processes share the port). lacks: what the variant declares
+not to keep, which is not asked for. Of an existing image: routes (plain, delay -> its own path) and body, its answer.
 Standard library and blocking sockets only. Every clean check reads what it is sent before it closes, so that the
 aborts counted at the end are the server's. The contract: servers/CONTRACT.md.
 """
@@ -25,6 +26,26 @@ BODY = b"Hello, world!"
 ANSWER_S = 1.5  # a right answer takes a millisecond; a server that hangs must not hang the probe
 ALL_S = 12.0  # for all checks together, beside the variant's own delay
 SLACK_S = 0.001  # a timer may round a millisecond down
+DELAY_MS = 50  # what is asked of /delay
+
+# Check -> the words of `lacks` that excuse it: routes, and ids of lab verify's checks (orchestrator/contract/table.py).
+EXCUSES = {
+    "plain": ("plain",),
+    "keep-alive": ("plain", "keep-alive"),
+    "connection close": ("plain", "connection-close"),
+    "HTTP/1.0 closes": ("plain", "http10-closes"),
+    "pipelining in order": ("plain", "echo", "pipelined-ten"),
+    "delay": ("delay",),
+    "delay out of range": ("delay", "delay-bounds"),
+    "echo with Content-Length": ("echo",),
+    "echo chunked": ("echo", "chunked-echo"),
+    "healthz": ("healthz",),
+    "stats": ("stats",),
+    "unknown path": ("not-found",),
+    "no aborts": ("no-aborts",),
+    "backlog": ("backlog",),
+    "malformed request": ("plain", "request-line-bad"),
+}
 
 Check = tuple[bool, str, str]  # ok, expected, seen
 
@@ -39,14 +60,23 @@ class Contract:
         self.backlog: Any = told.get("backlog")
         self.nonce: str | None = told.get("nonce")
         self.instances: int | None = told.get("instances")
+        self.lacks = frozenset(told.get("lacks") or ())
+        self.routes: dict[str, str] = told.get("routes") or {}
+        self.body = str(told.get("body") or "").encode() or BODY
 
     def checks(self) -> Iterator[tuple[str, Callable[[], Check]]]:
+        """Return name and check of all that nothing declared excuses."""
+        return ((name, check) for name, check in self.all() if not self.lacks.intersection(EXCUSES.get(name, ())))
+
+    def all(self) -> Iterator[tuple[str, Callable[[], Check]]]:
         """Return name and check, the clean ones first; what may make a server abort comes last."""
         before = read_aborts()
         if self.speaks == "raw":
             yield "raw exchange", self.raw_exchange
         elif self.fixed_delay:
             yield "exchange after the fixed delay", lambda: self.delayed("/", self.delay_s)
+        elif self.routes:
+            yield from self.mapped()
         else:
             yield from (
                 ("plain", self.plain),
@@ -54,7 +84,7 @@ class Contract:
                 ("connection close", lambda: self.closes("Connection: close\r\n", "1.1")),
                 ("HTTP/1.0 closes", lambda: self.closes("", "1.0")),
                 ("pipelining in order", self.pipelining),
-                ("delay", lambda: self.delayed("/delay?ms=50", 0.05)),
+                ("delay", lambda: self.delayed(f"/delay?ms={DELAY_MS}", DELAY_MS / 1000)),
                 ("delay out of range", self.delay_out_of_range),
                 ("echo with Content-Length", lambda: self.echo(chunked=False)),
                 ("echo chunked", lambda: self.echo(chunked=True)),
@@ -65,8 +95,16 @@ class Contract:
         yield "no aborts", lambda: compare_aborts(before, read_aborts())
         if self.backlog is not None:
             yield "backlog", self.backlog_in_force
-        if self.speaks == "http" and not self.fixed_delay:
+        if self.speaks == "http" and not self.fixed_delay and not self.routes:
             yield "malformed request", self.malformed
+
+    def mapped(self) -> Iterator[tuple[str, Callable[[], Check]]]:
+        """Return the checks of an existing image: what is mapped, and nothing of the contract besides."""
+        if path := self.routes.get("plain"):
+            yield f"GET {path}", lambda: self.delayed(path, 0.0)
+        if template := self.routes.get("delay"):
+            late = template.replace("{ms}", str(DELAY_MS))
+            yield f"GET {late}", lambda: self.delayed(late, DELAY_MS / 1000)
 
     def connect(self, patience_s: float = ANSWER_S) -> Client:
         return Client(self.host, self.port, patience_s)
@@ -114,8 +152,8 @@ class Contract:
         with self.connect(delay_s + ANSWER_S) as client:
             got = client.ask(path)
         took_s = time.monotonic() - begun_s
-        right = got.status == 200 and got.body == BODY and took_s >= delay_s - SLACK_S
-        return right, f"200 and {BODY!r} after at least {delay_s:.3f} s", f"{_tell(got)} after {took_s:.3f} s"
+        right = got.status == 200 and got.body == self.body and took_s >= delay_s - SLACK_S
+        return right, f"200 and {self.body[:40]!r} after at least {delay_s:.3f} s", f"{_tell(got)} after {took_s:.3f} s"
 
     def raw_exchange(self) -> Check:
         message = f"{int.from_bytes(os.urandom(5), 'big') % 10**12:012d}\n".encode()
@@ -208,7 +246,7 @@ class Contract:
         while time.monotonic() < deadline_s:
             try:
                 if self.my_listeners():
-                    if self.speaks == "raw" or self.fixed_delay:
+                    if self.speaks == "raw" or self.fixed_delay or self.routes or "healthz" in self.lacks:
                         return True, "a listener", "a listener"
                     ok, _, seen = self.status("/healthz", 200)
                     if ok:

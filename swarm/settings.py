@@ -95,6 +95,12 @@ class Target:
     speaks: str
     fixed_delay: bool
     nonce: str | None = None  # what its /healthz shows; None: it cannot show one
+    routes: tuple[tuple[str, str], ...] = ()  # of an existing image: "plain", "delay" -> its own path
+    body: bytes = b"Hello, world!"  # what its answers must be
+
+    def route(self, name: str) -> str:
+        """Return an existing image's own path; "" where it has none, or the target keeps the contract's."""
+        return dict(self.routes).get(name, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +218,12 @@ def _ramp(where: str, entry: Any) -> Ramp | None:
     return ramp
 
 
+def _routes(entry: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    if unknown := set(entry) - {"plain", "delay"}:
+        raise ValueError(f"routes are plain and delay, not {min(unknown)}")
+    return tuple(sorted(entry.items()))
+
+
 def _target(name: str, entry: Any) -> Target:
     where = f"LAB_SWARM targets.{name}"
     try:
@@ -222,9 +234,13 @@ def _target(name: str, entry: Any) -> Target:
             speaks=entry.get("speaks", "http"),
             fixed_delay=bool(entry.get("fixed_delay", False)),
             nonce=entry.get("nonce"),
+            routes=_routes(entry.get("routes", {})),
+            body=entry.get("body", "Hello, world!").encode(),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadSettings(f"{where}: {error!r}; expected a literal address and a port") from None
+    for name, path in target.routes:
+        _check_path(f"{where}.routes.{name}", path)
     if target.speaks not in SPEAKS:
         raise BadSettings(f"{where}.speaks: expected one of {SPEAKS}, saw {target.speaks!r}")
     if not 0 < target.port < 65536:

@@ -30,7 +30,8 @@ def find_row(recorder: Recorder, scenario: Scenario, target: Target) -> Row:
     holds = scenario.kind == "hold"
     if target.speaks == "raw":
         return recorder.row(target.variant, "raw", "raw", holds=holds)
-    return recorder.row(target.variant, path_of(scenario, target).partition("?")[0], "GET", holds=holds)
+    name = path_of(scenario, target).partition("?")[0]
+    return recorder.row(target.variant, name, "GET", holds=holds, body_bytes=len(target.body))
 
 
 def live(recorder: Recorder, scenario: Scenario, target: Target, *, once: bool) -> None:

@@ -36,12 +36,20 @@ def swarm_settings(
                 "speaks": v.speaks,
                 "fixed_delay": v.fixed_delay,
                 "nonce": nonce if answers_nonce(v) else None,
+                **_own_routes(v),
             }
             for name, (v, host) in targets.items()
         },
         "once": once,
         "opening": opening,
     }
+
+
+def _own_routes(variant: Variant) -> dict[str, object]:
+    """Return what an existing image is asked for and must answer; the contract's is what everybody knows."""
+    if not variant.image:
+        return {}
+    return {"routes": dict(variant.routes), **({"body": variant.answers} if variant.answers else {})}
 
 
 def answers_nonce(variant: Variant) -> bool:

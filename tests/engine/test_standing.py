@@ -256,7 +256,10 @@ def test_one_more_variant_joins_the_arena_and_stays(make_lab: Any, client: docke
     assert "127.1.0.2:8080" in next(line for line in joined.splitlines() if line.startswith("py-asyncio"))
     assert {"c-epoll": "127.1.0.1", "py-asyncio": "127.1.0.2"} == {n: t["host"] for n, t in targets.items()}
     assert beside == after
-    assert alone == lab.containers(client)
+    again = lab.containers(client)
+    lab.run("down")
+
+    assert alone == again
 
 
 def master_environment(client: docker.DockerClient, lab: LabFile) -> dict[str, str]:

@@ -101,3 +101,21 @@ def test_arena_addresses_count_from_one_in_the_order_given() -> None:
         name: host for name, (_, host) in arena_addresses(variants).items()
     }
     assert variants == [variant for variant, _ in arena_addresses(variants).values()]
+
+
+def test_an_existing_image_is_asked_for_its_own_routes() -> None:
+    """And must answer what was declared; of the contract's variants nothing new is told."""
+    image = make_variant("mine", image="my/app:1", routes={"plain": "/hello"}, answers="hi", port=9000)
+    told = swarm_settings(
+        [], {"mine": (image, "127.1.0.2"), "a": (make_variant("a"), LOOPBACK)}, False, nonce="ab" * 16
+    )
+    targets = told["targets"]
+
+    assert isinstance(targets, dict)
+    assert {
+        "host": "127.1.0.2", "port": 9000, "speaks": "http", "fixed_delay": False, "nonce": None,
+        "routes": {"plain": "/hello"}, "body": "hi",
+    } == targets["mine"]  # fmt: skip
+    assert {"routes", "body"}.isdisjoint(targets["a"])
+    silent = swarm_settings([], {"mine": (make_variant("mine", lacks=("healthz",)), LOOPBACK)}, False, nonce="ab" * 16)
+    assert None is silent["targets"]["mine"]["nonce"]  # type: ignore[index]  # a mapping, as seen above

@@ -57,3 +57,12 @@ def test_answer_must_be_right_in_all_its_parts(status: int, body: bytes, rest: b
 def test_echo_tells_another_clients_answer_from_a_wrong_one(got: bytes, has_ended: bool, kind: str) -> None:
     """The seed's C server mixes clients up; that must not read as success or as noise."""
     assert kind == judge_echo(MESSAGE, got, has_ended=has_ended)
+
+
+def test_an_image_may_answer_something_else() -> None:
+    """What it declared, and nothing but that."""
+    declared = b"hi"
+
+    assert "" == judge_answer(Answer(200, {}, b"hi", True), b"", declared)
+    assert "wrong body" == judge_answer(Answer(200, {}, b"ho", True), b"", declared)
+    assert "wrong length" == judge_answer(Answer(200, {}, b"Hello, world!", True), b"", declared)

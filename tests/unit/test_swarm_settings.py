@@ -206,3 +206,44 @@ def test_connections_per_user_is_a_number(number: object) -> None:
     """0 and above; the form's text or a number."""
     with pytest.raises(BadSettings, match="connections per user"):
         choose(make_settings(), "hold-2k", None, number)
+
+
+IMAGE = {
+    "host": "127.0.0.1",
+    "port": 9000,
+    "routes": {"plain": "/hello", "delay": "/sleep?ms={ms}&x={y}"},
+    "body": "hü",
+}
+
+
+def settings_of(image: dict[str, object]) -> Settings:
+    return parse_settings(json.dumps({**TOLD, "targets": {"mine": image}}))
+
+
+def test_an_existing_image_is_asked_by_its_own_paths() -> None:
+    """Other braces in a path are its own; the answer is compared as bytes."""
+    told = settings_of(IMAGE)
+    mine = told.targets["mine"]
+
+    assert "/hello" == path_of(told.scenarios["plain"], mine)
+    assert "/sleep?ms=5000&x={y}" == path_of(told.scenarios["hold-2k"], mine)
+    assert "hü".encode() == mine.body
+    assert b"Hello, world!" == make_settings().targets["c-epoll"].body
+
+
+def test_what_an_image_does_not_map_is_left_out() -> None:
+    """With the reason, as on the start form."""
+    told = settings_of({**IMAGE, "routes": {"plain": "/hello"}})
+    choice = choose(told, "hold-2k", None)
+
+    assert {"mine": "scenario hold-2k is hold and asks for /delay; mine maps plain only"} == choice.left_out
+
+
+@pytest.mark.parametrize(
+    ("routes", "word"),
+    [({"hold": "/x"}, "routes are plain and delay, not hold"), ({"plain": "x"}, "mine.routes.plain: expected a path")],
+)
+def test_a_route_that_is_none_is_refused(routes: dict[str, str], word: str) -> None:
+    """Only what the workers know, and only paths."""
+    with pytest.raises(BadSettings, match=word):
+        settings_of({**IMAGE, "routes": routes})

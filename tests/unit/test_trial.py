@@ -43,7 +43,7 @@ def judged(
     declares: dict[str, Any] | None = None,
     **spec: Any,
 ) -> TrialResult:
-    variant = type("V", (), {"specimen": False, "connections_most": None, **(declares or {})})
+    variant = type("V", (), {"specimen": False, "connections_most": None, "answers": "", **(declares or {})})
     bench: Any = type("B", (), {"locustfile": own})
     bench.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
     bench.site = type("S", (), {"load_cpus": "0-1"})
