@@ -53,14 +53,14 @@ ENTRY = {
 }
 SUITES = {
     "both": {
-        "scenarios": ["first-light", "first-light-hold", "stats"],
+        "scenarios": ["first-light", "first-light-hold", "released"],
         "variants": ["c-epoll", "hello"],
         "trials": 1,
         "profile": "default",
         "seed": 1,
     }
 }
-STATS = {"kind": "closed", "path": "/stats", "connections": 1, "measure": "1s"}
+RELEASED = {"kind": "hold", "connections": 50, "answer": "release"}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def lab_with(make_lab: Any, **entry: Any) -> LabFile:
     made: LabFile = make_lab(
         variants=[{"path": str(ROOT / "servers" / "c-epoll")}, {**ENTRY, **entry}],
         arena={"profile": "default", "variants": ["c-epoll", "hello"]},
-        scenarios={"stats": STATS},
+        scenarios={"released": RELEASED},
     )
     whole = yaml.safe_load(made.path.read_text())
     whole["suites"] = SUITES  # the repository's name variants that this lab does not have
@@ -108,8 +108,8 @@ def test_an_existing_image_is_compared_with_a_variant_of_the_lab(image: str, mak
     assert {} == plain["metrics"]["errors"]
     assert 100 == trials["first-light-hold", "hello"]["metrics"]["connections_held"]
     assert "answers with 21 bytes of its own instead of the contract's 13" in plain["notes"]
-    assert ("hello", "stats") == (left["variant"], left["scenario"])
-    assert f"stats asks for /stats; the routes of the image {image} map delay and plain only" == left["reason"]
+    assert ("hello", "released") == (left["variant"], left["scenario"])
+    assert f"released asks for /hold; the routes of the image {image} map delay and plain only" == left["reason"]
     assert "hello" in done.stdout
 
 
