@@ -76,7 +76,7 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
             arrivals=arrivals,
             steps=load.ramp.steps if load.ramp else (),
             breaking_point=load.ramp.breaking_point if load.ramp else None,
-            established_s=load.established_s,
+            established_s=None if behind else load.established_s,
             generator_memory_bytes=load.generator_memory_bytes,
         )
     )  # fmt: skip
@@ -116,6 +116,7 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         notes.append(f"answers with {len(variant.answers.encode())} bytes of its own instead of the contract's 13")
     if behind:
         notes.append(_wall(scenario, variant, metrics))
+        missing["established_s"] = "not all were open: see the wall"
     elif scenario.kind == "hold" and metrics.connections_failed and load.server_errors:
         counted = ", ".join(f"{n:,} {name}" for name, n in sorted(load.server_errors.items(), key=lambda e: -e[1]))
         notes.append(f"the server's own errors by then: {counted}")

@@ -64,10 +64,21 @@ def _references(lab: LabFile, variants: Collection[str]) -> Iterator[Complaint]:
         where: Where = ("suites", name)
         yield from _names((*where, "scenarios"), suite.scenarios, lab.scenarios, "scenario")
         yield from _all_or_names((*where, "variants"), suite.variants, variants)
+        yield from _without(where, suite, variants)
         yield from _names_profile((*where, "profile"), suite.profile, lab)
         yield from _reverts((*where, "reverts"), suite, lab)
     yield from _names_profile(("arena", "profile"), lab.arena.profile, lab)
     yield from _all_or_names(("arena", "variants"), lab.arena.variants, variants)
+
+
+def _without(where: Where, suite: SuiteSection, variants: Collection[str]) -> Iterator[Complaint]:
+    if suite.without is None:
+        return
+    yield from _names((*where, "without"), suite.without, variants, "variant")
+    if suite.variants != ["all"]:
+        yield (*where, "without"), "expected only beside 'variants: all'; remove it, and the names from the list"
+    elif variants and not set(variants) - set(suite.without):
+        yield (*where, "without"), "leaves no variant; write fewer"
 
 
 def _reverts(where: Where, suite: SuiteSection, lab: LabFile) -> Iterator[Complaint]:

@@ -123,7 +123,7 @@ def _suite(name: str, section: SuiteSection, variants: Mapping[str, Variant]) ->
         name=name,
         summary=section.summary,
         scenarios=tuple(section.scenarios),
-        variants=_resolve(section.variants, variants),
+        variants=tuple(name for name in _resolve(section.variants, variants) if name not in (section.without or ())),
         trials=section.trials,
         profile=section.profile,
         seed=section.seed,

@@ -105,6 +105,7 @@ class SuiteSection(Section):
     summary: Line = ""
     scenarios: Names = Field(examples=["[plain]"])
     variants: AllOrNames = Field(examples=["all"])
+    without: Names | None = None
     trials: int = Field(ge=1, le=1000, examples=["2"])
     profile: Name = "default"
     seed: int = Field(default=1, ge=0, le=(1 << 63) - 1)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.report import figures
+from orchestrator.report.groups import MANY
 from orchestrator.verdicts.prediction import TOLERANCE_RATIO, compare
 from orchestrator.verdicts.summary import Summary
 
@@ -39,9 +40,14 @@ _NAMES: Mapping[str, str] = {
 def foreseen_table(rows: Sequence[Summary], ascii_only: bool = False) -> Table | None:
     """Return a line for each predicted figure of each row with a valid trial; None where nothing was predicted."""
     lines = [(row, one) for row in rows if row.valid for one in compare(row.predicted, row.metrics)]
+    words = f"predicted and seen (failed: more than {TOLERANCE_RATIO:.0%} off)"
+    if len(rows) >= MANY:  # three lines for each of 25 rows would hide the ones that matter
+        failed = [(row, one) for row, one in lines if one.has_failed]
+        words = f"predictions that failed (more than {TOLERANCE_RATIO:.0%} off): {len(failed)} of {len(lines)}"
+        lines = failed
     if not lines:
         return None
-    title = Text(f"{rows[0].scenario}: predicted and seen (failed: more than {TOLERANCE_RATIO:.0%} off)", style="bold")
+    title = Text(f"{rows[0].scenario}: {words}", style="bold")
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for header in ("variant", "figure", "predicted", "seen", "off", ""):
         is_figure = header in ("predicted", "seen", "off")

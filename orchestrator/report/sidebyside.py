@@ -6,6 +6,7 @@ ratios go. Names and figures never wrap.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -19,8 +20,11 @@ from orchestrator.report import figures
 from orchestrator.report.ablation import ablation_table, counters_in_words
 from orchestrator.report.columns import Column, are_kinds_cut, cost_columns, relate, service_columns
 from orchestrator.report.foreseen import foreseen_lines, foreseen_table
+from orchestrator.report.groups import MANY, arrange, headed, techniques_table
 from orchestrator.report.steps import steps_table
 from orchestrator.verdicts.summary import Summary, summarise_run
+
+OPENED = re.compile(r"open [0-9.]+ s after the order to start")  # offer/hold.py's note
 
 # Bar width and whether ratios are shown, from the widest that still reads as a table to figures alone.
 _DRAWN = ((10, True), (8, True), (6, True), (4, True))
@@ -58,11 +62,15 @@ class ScenarioTable:
 
 
 def side_by_side(run: Run) -> list[RenderableType]:
-    """Return one renderable per scenario, in the order of the plan; none for a run without a planned trial."""
+    """Return one renderable per scenario, in the order of the plan; none for a run without a planned trial.
+
+    Many rows are grouped by language, the best of each first; then a last table says how each of them serves.
+    """
     by_scenario: dict[str, list[Summary]] = {}
     for summary in summarise_run(run):
         by_scenario.setdefault(summary.scenario, []).append(summary)
-    return [ScenarioTable(rows) for rows in by_scenario.values()]
+    techniques = techniques_table(list(by_scenario.values()))
+    return [*(ScenarioTable(arrange(rows)) for rows in by_scenario.values()), *([techniques] if techniques else [])]
 
 
 def footnotes(rows: Sequence[Summary]) -> list[str]:
@@ -87,7 +95,8 @@ def footnotes(rows: Sequence[Summary]) -> list[str]:
     lines += foreseen_lines(rows)
     lines += _loaded_by(rows)
     missing += [("no trial finished", row.label) for row in rows if not row.finished]
-    notes = [(note, row.label) for row in rows for note in row.notes]
+    # When each of many was open stands in the table already.
+    notes = [(note, row.label) for row in rows for note in row.notes if len(rows) < MANY or not OPENED.match(note)]
     everyone = [row.label for row in rows if row.valid]
     for text, variants in (*_grouped(missing).items(), *_grouped(notes).items()):
         lines.append(text if variants == everyone else f"{text} ({', '.join(variants)})")
@@ -149,7 +158,9 @@ def _draw(
         if with_ratios:
             ratios = ["" if share is None else figures.three_digits(share) for share in shares.ratios]
             _add(table, cells, "x best", ratios, style="dim")
-    for line in cells:
+    for language, line in zip(headed(rows), cells, strict=True):
+        if language:
+            table.add_row(Text(language, style="bold"))
         table.add_row(*line)
     return table
 

@@ -42,6 +42,8 @@ class Summary:
     predicted: Mapping[str, float] = field(default_factory=dict)  # before the run, by the names of the metrics
     binds_first: str = ""  # the constraint that was to, with its number
     users: str = ""  # who loaded: engine or locust; "" where no trial finished
+    language: str = ""  # the variant's, what tables of many rows are grouped by; "" in runs of before it was kept
+    technique: str = ""
     unsupported: str = ""  # why this machine cannot run it, as the server said; "" where it can
 
     @property
@@ -69,6 +71,9 @@ def summarise_run(run: Run) -> tuple[Summary, ...]:
     for result in run.trials:
         by_scenario[result.spec.scenario].append(result)
     kind_of = {spec.scenario: spec.kind for spec in (*run.plan.trials, *(t.spec for t in run.trials))}
+    about = {
+        spec.variant: (spec.language, spec.technique) for spec in (*(t.spec for t in run.trials), *run.plan.trials)
+    }
     order = list(by_scenario)
     return tuple(
         summarise(
@@ -82,13 +87,21 @@ def summarise_run(run: Run) -> tuple[Summary, ...]:
                 if (result.spec.variant, result.spec.reverted) == (variant, reverted)
             ],
             reverted,
+            *about[variant],
         )
         for scenario, variant, reverted in sorted(planned, key=lambda row: order.index(row[0]))
     )
 
 
 def summarise(
-    variant: str, scenario: str, kind: Kind, planned: int, trials: Sequence[TrialResult], reverted: str = ""
+    variant: str,
+    scenario: str,
+    kind: Kind,
+    planned: int,
+    trials: Sequence[TrialResult],
+    reverted: str = "",
+    language: str = "",
+    technique: str = "",
 ) -> Summary:
     """Return the row of one pairing.
 
@@ -135,6 +148,8 @@ def summarise(
         predicted=trials[0].spec.predicted if trials else {},
         binds_first=_binds_first(trials[0].spec) if trials else "",
         users=trials[0].spec.users if trials else "",
+        language=language,
+        technique=technique,
         unsupported=unsupported.removeprefix(UNSUPPORTED),
     )
 

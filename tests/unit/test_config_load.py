@@ -81,8 +81,14 @@ def test_the_lab_file_of_this_repository_declares_what_the_issue_asks_for(tmp_pa
         smoke.trials,
         smoke.variants,
     )
-    higher = ["c10k", "c100k", "c1m", "active", "open", "ramp", "storm", "ablation"]
+    higher = ["catalogue", "c10k", "c100k", "c1m", "active", "open", "ramp", "storm", "ablation"]
     assert ["quick", "first-light", "smoke", *higher] == list(lab.suites)
+    assert (("plain", "hold-10k"), "c10k", 1) == (
+        lab.suites["catalogue"].scenarios,
+        lab.suites["catalogue"].profile,
+        lab.suites["catalogue"].trials,
+    )
+    assert set(SIX) - {"seed-c"} == set(lab.suites["catalogue"].variants)
     assert ["default", "c10k", "c100k", "c1m"] == list(lab.profiles)
     assert ("net.core.somaxconn=128", "nofile=1024") == lab.suites["ablation"].reverts[::4]
     ports = lab.observability
@@ -260,3 +266,26 @@ def test_loading_writes_nothing(tmp_path: Path) -> None:
     load_lab(tmp_path / "lab" / "sound.yaml")
 
     assert before == sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+
+
+def test_a_suite_of_all_may_leave_some_out(tmp_path: Path) -> None:
+    """Variants that come later take part by themselves."""
+    text = LAB.replace("variants: all", "variants: all, without: [seed-c]")
+
+    assert ("a", "b") == load_lab(write_lab(tmp_path, "a", "b", "seed-c", text=text)).suites["quick"].variants
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("variants: all, without: [c]", "without[0]: 'c' is not a variant; write one of: a, b"),
+        ("variants: [a], without: [b]", "without: expected only beside 'variants: all'; remove it"),
+        ("variants: all, without: [a, b]", "without: leaves no variant; write fewer"),
+        ("variants: all, without: [a, a]", "without[1]: 'a' is named twice; write it once"),
+    ],
+)
+def test_leaving_out_what_makes_no_sense_is_refused(tmp_path: Path, entry: str, expected: str) -> None:
+    """One line each, as ever."""
+    path = write_lab(tmp_path, "a", "b", text=LAB.replace("variants: all", entry))
+
+    assert f"suites.quick.{expected}" in complaint_about(path)

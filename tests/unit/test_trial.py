@@ -131,6 +131,7 @@ def test_a_variant_at_its_wall_is_valid_and_says_so() -> None:
     assert (None, 64, 36) == (result.void, result.metrics.connections_held, result.metrics.connections_failed)
     assert "wall: FD_SETSIZE: descriptors stay below 1,024: 64 of 100 connections held" in result.notes
     assert 100.0 == result.metrics.memory_bytes_per_connection
+    assert "not all were open: see the wall" == result.missing["established_s"]
 
 
 def test_a_wall_that_was_not_met_is_not_mentioned() -> None:
