@@ -36,6 +36,7 @@ class Asked:
     patience: float = 1.0
     connections: int | None = None  # of the crowd act in all; None: the suite's own number
     environment: Mapping[str, str] = field(default_factory=dict)  # what servers are told besides
+    ends: bool = False  # True: the server is stopped though nobody asks how it ends; a sanitizer then reports its leaks
 
     def wants(self, act: str) -> frozenset[str]:
         """Return the checks of an act that are wanted."""
@@ -155,7 +156,7 @@ class _Acts:
     def _drain(self, server: Running, free: Running) -> list[CheckResult]:
         """Run drain: SIGTERM goes out when the act is ready, and the server's end is timed beside it."""
         outside, client = self.outside, self.pod.site.client
-        if not self.asked.wants("drain"):
+        if not self.asked.wants("drain") and not self.asked.ends:
             return []
         with ThreadPoolExecutor(max_workers=1) as pool:
             ends: list[Future[tuple[bool, str, str]]] = []

@@ -17,6 +17,7 @@ from orchestrator.errors import BadInput
 from orchestrator.model import Variant
 from orchestrator.verdicts.conformance import CheckResult, judged
 
+ACT = "sanitizer"
 ACTS = ("crowd", "wire", "drain")
 CONNECTIONS = 2000  # of the crowd act: at a tenth of the speed the suite's 10,000 would take minutes, and show no more
 PATIENCE = 6.0
@@ -38,7 +39,7 @@ class Sanitizer:
     name: str
     flag: str
     title: str
-    environment: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...]  # with exitcode=0: a report is judged by its text, the end by itself
 
     @property
     def check(self) -> str:
@@ -50,16 +51,21 @@ ASAN = Sanitizer(
     "asan",
     "address,undefined",
     "AddressSanitizer and UndefinedBehaviorSanitizer report nothing",
-    (("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0"), ("UBSAN_OPTIONS", "print_stacktrace=1")),
+    (("ASAN_OPTIONS", "detect_leaks=1:exitcode=0"), ("UBSAN_OPTIONS", "print_stacktrace=1")),
 )
-TSAN = Sanitizer("tsan", "thread", "ThreadSanitizer reports nothing", (("TSAN_OPTIONS", "halt_on_error=0"),))
-RACE = Sanitizer("race", "race", "Go's race detector reports nothing", (("GORACE", "halt_on_error=0"),))
+TSAN = Sanitizer("tsan", "thread", "ThreadSanitizer reports nothing", (("TSAN_OPTIONS", "exitcode=0"),))
+RACE = Sanitizer("race", "race", "Go's race detector reports nothing", (("GORACE", "exitcode=0"),))
 _BY_RUNTIME = {"c": (ASAN, TSAN), "go": (RACE,)}
 
 
 def sanitizers_of(variant: Variant) -> Sequence[Sanitizer]:
     """Return the ways to build a variant, none where its language has none."""
     return _BY_RUNTIME.get(variant.runtime, ())
+
+
+def sanitizer_checks() -> list[tuple[str, str]]:
+    """Return (id, title) of the check that each of them adds."""
+    return [(one.check, one.title) for ways in _BY_RUNTIME.values() for one in ways]
 
 
 def require_sanitizers(variants: Sequence[Variant]) -> None:
@@ -103,7 +109,7 @@ def judge_log(sanitizer: Sanitizer, variant: Variant, log: str, took_s: float) -
     report = log[max(0, starts[0] - 80) :][:_REPORT_MOST] if starts else ""
     first = report[report.find(log[starts[0] : starts[0] + 20]) :].splitlines()[0] if starts else ""
     return judged(
-        sanitizer.check, sanitizer.title, "sanitizer", is_kept=not starts, is_declared=sanitizer.check in variant.lacks,
+        sanitizer.check, sanitizer.title, ACT, is_kept=not starts, is_declared=sanitizer.check in variant.lacks,
         expected="no report on stderr", seen=f"{len(starts)} reports, the first: {first}" if starts else "none",
         took_s=took_s, received=report.encode(),
     )  # fmt: skip

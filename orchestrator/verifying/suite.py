@@ -74,7 +74,8 @@ def all_checks() -> list[tuple[str, str, str, str]]:
     """Return (act, id, title, the contract's sentence) of every check there is."""
     rows = [(item.act, item.id, item.title, item.sentence) for item in ITEMS]
     rows += [(OUTSIDE, check.id, check.title, check.sentence) for check in CHECKS]
-    return [*rows, (LIMITED, OWN_BYTES, OWN_BYTES_TITLE, "raw: one message in, its first 13 bytes out.")]
+    rows.append((LIMITED, OWN_BYTES, OWN_BYTES_TITLE, "raw: one message in, its first 13 bytes out."))
+    return rows + [(sanitizers.ACT, ident, title, "--sanitize only") for ident, title in sanitizers.sanitizer_checks()]
 
 
 def chosen(lab: Lab, names: Sequence[str], every: bool) -> list[Variant]:
@@ -185,7 +186,8 @@ def _verify(
 
     def conformance(results: Sequence[CheckResult], unsupported: str = "") -> Conformance:
         took_s = time.monotonic() - began_s
-        return Conformance(job.name, job.image, tuple(results), unsupported, took_s, variant.deviations)
+        deviations = variant.deviations if sanitizer is None else ()
+        return Conformance(job.name, job.image, tuple(results), unsupported, took_s, deviations)
 
     if kernel is not None and kernel < variant.kernel_least:
         needed, here = (".".join(map(str, version)) for version in (variant.kernel_least, kernel))
@@ -195,7 +197,7 @@ def _verify(
     if sanitizer is not None:
         asked = replace(
             asked, acts=sanitizers.ACTS, patience=sanitizers.PATIENCE, connections=sanitizers.CONNECTIONS,
-            environment=dict(sanitizer.environment),
+            environment=dict(sanitizer.environment), ends=True,
         )  # fmt: skip
     images: Mapping[str, str] = {**site.images, variant.name: job.image}
     name = f"{prefix}-{variant.name}" + (f"-{sanitizer.name}" if sanitizer is not None else "")
