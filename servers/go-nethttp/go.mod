@@ -1,3 +1,3 @@
-module netpoll-lab/go-nethttp
+module variant
 
 go 1.24

@@ -5,7 +5,7 @@
 // Parsing, keep-alive, Date, pipelining and the watch for a client that leaves are net/http's work.
 //
 // Needs: Linux 3.2, as Go does. Leaves out: TLS, HTTP/2; where net/http is laxer than the contract, variant.toml says so.
-// By hand: go run . & curl -i 'http://127.0.0.1:8080/delay?ms=500'
+// By hand: ln -s ../_shared-go shared && go run . & curl -i 'http://127.0.0.1:8080/delay?ms=500'
 package main
 
 import (
@@ -20,19 +20,17 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"variant/shared"
 )
 
 const (
 	variant         = "go-nethttp"
-	bodyMaxBytes    = 64 << 10
-	headMaxBytes    = 16 << 10
 	headSlopBytes   = 4 << 10 // what net/http allows beyond MaxHeaderBytes
-	delayMaxMs      = 120_000
-	headTimeout     = 10 * time.Second
-	bodyTimeout     = 30 * time.Second
-	sendTimeout     = 30 * time.Second
 	discardMaxBytes = 8 << 20 // of a refused body: enough for an honest client to finish and read why
 )
+
+var stats *shared.Stats
 
 // ---- replies -------------------------------------------------------------------------------------
 
@@ -53,7 +51,7 @@ func abandon() { panic(http.ErrAbortHandler) }
 
 func delay(w http.ResponseWriter, r *http.Request) {
 	ms, err := strconv.ParseUint(r.URL.Query().Get("ms"), 10, 32)
-	if err != nil || ms > delayMaxMs {
+	if err != nil || ms > shared.DelayMaxMs {
 		reply(w, 400, "text/plain", []byte("ms: expected 0 to 120000\n"))
 		return
 	}
@@ -109,11 +107,11 @@ func (g *gate) count() int {
 
 func echo(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
-	control.SetReadDeadline(time.Now().Add(bodyTimeout)) // best effort, like its reset
+	control.SetReadDeadline(time.Now().Add(shared.BodyTimeout)) // best effort, like its reset
 	var body []byte
 	var err error
-	if r.ContentLength <= bodyMaxBytes {
-		body, err = io.ReadAll(io.LimitReader(r.Body, bodyMaxBytes+1))
+	if r.ContentLength <= shared.BodyMax {
+		body, err = io.ReadAll(io.LimitReader(r.Body, shared.BodyMax+1))
 	}
 	switch {
 	case err != nil && errors.Is(err, os.ErrDeadlineExceeded):
@@ -121,7 +119,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		w.Header().Set("Connection", "close")
 		reply(w, 400, "text/plain", []byte("the body is malformed or incomplete\n"))
-	case r.ContentLength > bodyMaxBytes || len(body) > bodyMaxBytes:
+	case r.ContentLength > shared.BodyMax || len(body) > shared.BodyMax:
 		refuseBody(w, r, control)
 	default:
 		control.SetReadDeadline(time.Time{})
@@ -136,7 +134,7 @@ func refuseBody(w http.ResponseWriter, r *http.Request, control *http.ResponseCo
 	w.Header().Set("Connection", "close")
 	reply(w, 413, "text/plain", []byte("at most 65536 bytes\n"))
 	control.Flush()
-	control.SetReadDeadline(time.Now().Add(lingerTimeout))
+	control.SetReadDeadline(time.Now().Add(shared.LingerTimeout))
 	io.Copy(io.Discard, io.LimitReader(r.Body, discardMaxBytes))
 }
 
@@ -155,7 +153,7 @@ func routes(nonce string) *http.ServeMux {
 		reply(w, 200, "text/plain", []byte("ok\n"))
 	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, 200, "application/json", stats.json(held.count()))
+		reply(w, 200, "application/json", stats.JSON(variant, held.count()))
 	})
 	return mux
 }
@@ -167,35 +165,35 @@ func newServer(nonce string) *http.Server {
 	name := []string{variant}
 	return &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			stats.requests.Add(1)
+			stats.Requests.Add(1)
 			w.Header()["Server"] = name
 			mux.ServeHTTP(w, r)
 			connOf(r).isBusy.Store(false)
 		}),
-		ReadHeaderTimeout: headTimeout,
+		ReadHeaderTimeout: shared.HeadTimeout,
 		IdleTimeout:       -1, // a silent client between two requests may stay
-		MaxHeaderBytes:    headMaxBytes - headSlopBytes,
+		MaxHeaderBytes:    shared.HeadMax - headSlopBytes,
 		ConnState:         trackState,
 		ConnContext:       withConn,
 	}
 }
 
 func main() {
-	config := readConfig()
+	config := shared.ReadConfig()
+	stats = shared.NewStats(config.Instance)
 	listener, err := listen(config)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "listen:", err)
 		os.Exit(1)
 	}
-	fmt.Fprintf(os.Stderr, "%s: listening on %s, backlog %d\n", variant, listener.Addr(), config.backlog)
+	fmt.Fprintf(os.Stderr, "%s: listening on %s, backlog %d\n", variant, listener.Addr(), config.Backlog)
 
 	stop, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	stats.instance = config.instance
-	server := newServer(config.nonce)
+	server := newServer(config.Nonce)
 	drained := make(chan struct{})
 	go func() {
 		<-stop.Done()
-		limit, cancel := context.WithTimeout(context.Background(), config.drain)
+		limit, cancel := context.WithTimeout(context.Background(), config.Drain)
 		defer cancel()
 		hurryNew()             // Shutdown would give connections that have not asked anything five seconds
 		server.Shutdown(limit) // whoever is left after the limit ends with the process
