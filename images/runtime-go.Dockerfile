@@ -1,5 +1,6 @@
 # An image with one Go variant: compiled in the toolchain, run on the bare base.
-# The context holds the variant's folder, and images/health.
+# The context holds the variant's folder, shared/ (servers/_shared-go) and images/health. The folder's go.mod says
+# `module variant`, so that its code finds the other as variant/shared.
 ARG BASE
 ARG TOOLCHAIN
 
