@@ -164,6 +164,8 @@ class Talk:
         if "chunked" in (reply.header("transfer-encoding") or "").lower():
             return Reply(version, status, headers, self.chunks(deadline_s))
         lengths = reply.all("content-length")
+        if not lengths and "close" in (reply.header("connection") or "").lower():
+            return Reply(version, status, headers, self.rest(within_s))  # RFC 9112, 6.3: it ends with the connection
         if len(lengths) != 1 or not lengths[0].isdecimal():
             raise Broken("one Content-Length in the reply", f"{lengths}", self)
         while len(self.data) < int(lengths[0]):
