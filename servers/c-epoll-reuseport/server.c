@@ -92,9 +92,11 @@ int main(void)
         if (i != own)
             close(listeners[i]); /* best effort */
     }
+    int listen_fd = own >= 0 ? listeners[own] : -1;
+    free(listeners);
     if (own >= 0) {
         stats_open(config.instance);
-        return serve(&config, listeners[own]);
+        return serve(&config, listen_fd);
     }
     config_announce(&config, "c-epoll-reuseport");
     return processes_wait("c-epoll-reuseport", config.drain_ms);
