@@ -78,8 +78,10 @@ static int serve(const struct config *config, int listen_fd)
 int main(void)
 {
     struct config config = config_read();
-    config.reuseport = true; /* what this variant is about */
     reply_init("c-epoll-reuseport", config.nonce);
+    if (!config.reuseport)
+        close(config_open(&config)); /* fails where another server listens: from here on the two would share the port */
+    config.reuseport = true;
 
     int *listeners = calloc((size_t)config.processes, sizeof *listeners);
     if (!listeners)
