@@ -145,7 +145,9 @@ def come_and_go(site: Site, connections: int) -> None:
     """Open that many connections, some hundreds at a time; each ends in one of the ordinary ways."""
     batch = min(BATCH_MOST, site.told.crowd)
     need_descriptors(batch + SPARE)
-    endings = (ask_and_leave, ask_to_close, ask_as_http10, say_nothing, ask_twice, leave_a_delay)
+    endings = [ask_and_leave, ask_to_close, ask_as_http10, say_nothing, ask_twice]
+    if "delay-left-fin" not in site.told.lacks:  # declared once, it must not fail here too
+        endings.append(leave_a_delay)
     for start in range(0, connections, batch):
         talks: list[Talk] = []
         try:
