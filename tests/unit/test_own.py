@@ -71,8 +71,8 @@ def test_a_file_that_is_no_python_is_one_line(lab: Lab, tmp_path: Path, text: st
 
 def test_an_unknown_variant_is_named_with_those_there_are(lab: Lab, mine: Path) -> None:
     """What was written, and what could be."""
-    with pytest.raises(BadInput, match=r"^--variant: 'nginx' is not a variant; write one of: .*c-epoll"):
-        with_own(lab, mine, ["nginx"], 1, 1.0)
+    with pytest.raises(BadInput, match=r"^--variant: 'lighttpd' is not a variant; write one of: .*c-epoll"):
+        with_own(lab, mine, ["lighttpd"], 1, 1.0)
 
 
 def test_the_file_comes_with_its_modules_and_goes_again(lab: Lab, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_one_pairing_is_a_suite_of_one(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("fast@c-epoll", "'fast' is not a scenario"), ("plain@nginx", "'nginx' is not a variant")]
+    ("text", "said"), [("fast@c-epoll", "'fast' is not a scenario"), ("plain@lighttpd", "'lighttpd' is not a variant")]
 )
 def test_an_unknown_half_of_a_pairing_is_named(lab: Lab, text: str, said: str) -> None:
     """Which half, and what could be written."""
