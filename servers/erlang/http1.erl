@@ -1,0 +1,299 @@
+%% From bytes to whole requests (RFC 9112), step by step. No I/O.
+%%
+%% Input may arrive in any pieces: what has been searched is not searched again. Bodies are handed out whole, so they are
+%% limited to 64 KiB. What could be read in two ways is refused with throw({refused, Status}), not guessed. Not
+%% erlang:decode_packet(http): that takes bare line feeds, folded lines and spaces before a colon.
+-module(http1).
+-export([new/0, parse/2, is_in_body/1]).
+-include("http1.hrl").
+
+-define(HEAD_MAX, 16384).
+-define(BODY_MAX, 65536).
+-define(CHUNK_LINE_MAX, 256).   % a size and its extensions; nobody sends longer ones in good faith
+-define(DELAY_MAX_MS, 120000).
+
+-define(IS_DIGIT(C), C >= $0, C =< $9).
+-define(IS_SPACE(C), C =:= $\s orelse C =:= $\t).
+
+%% The state is what the next bytes belong to:
+%%   {head, Scanned}                        a head, searched up to there
+%%   {length, Request}                      a body of known length
+%%   {chunks, Request, Stage, Body, Size}   a chunked one; Body: what is decoded, Size: its bytes
+new() -> {head, 0}.
+
+is_in_body({head, _}) -> false;
+is_in_body(_) -> true.
+
+%% Returns {request, Request, Rest}, {more, State, Input}, or {continue, State, Input} when the client waits to be told to go on.
+parse({head, Scanned}, Input) ->
+    case find_end(Input, Scanned) of
+        {more, Size} when Size > ?HEAD_MAX -> throw({refused, 431});
+        {more, Size} -> {more, {head, Size}, Input};
+        2 -> <<_:2/binary, Rest/binary>> = Input, parse({head, 0}, Rest);   % an empty line before a request is skipped
+        Len when Len > ?HEAD_MAX -> throw({refused, 431});
+        Len ->
+            <<Head:(Len - 2)/binary, _:2/binary, Rest/binary>> = Input,
+            begin_body(parse_head(Head), Rest)
+    end;
+parse({length, #request{length = Length} = R} = State, Input) ->
+    case Input of
+        <<Body:Length/binary, Rest/binary>> -> {request, R#request{body = Body}, Rest};
+        _ -> {more, State, Input}
+    end;
+parse({chunks, R, Stage, Body, Size}, Input) ->
+    decode(Stage, Input, R, Body, Size).
+
+begin_body(#request{length = 0, is_chunked = false} = R, Rest) ->
+    {request, R, Rest};
+begin_body(R, Rest) ->
+    State = case R#request.is_chunked of
+        true -> {chunks, R, size, [], 0};
+        false -> {length, R}
+    end,
+    case Rest of
+        <<>> when R#request.expects_continue -> {continue, State, Rest};
+        _ -> parse(State, Rest)
+    end.
+
+%% From line feed to line feed, so a bare one is refused as soon as it arrives. Returns the head's length.
+find_end(Input, From) ->
+    case binary:match(Input, <<"\n">>, [{scope, {From, byte_size(Input) - From}}]) of
+        nomatch -> {more, byte_size(Input)};
+        {0, _} -> throw({refused, 400});
+        {At, _} ->
+            case binary:at(Input, At - 1) of
+                $\r when At =:= 1 -> 2;
+                $\r ->
+                    case binary:at(Input, At - 2) of
+                        $\n -> At + 1;
+                        _ -> find_end(Input, At + 1)
+                    end;
+                _ -> throw({refused, 400})
+            end
+    end.
+
+%% ---- the head ------------------------------------------------------------------------------------------
+
+%% Head: lines with their CR LF, without the empty one.
+parse_head(Head) ->
+    [RequestLine | Fields] = binary:split(Head, <<"\r\n">>, [global, trim]),
+    R = parse_fields(Fields, parse_request_line(RequestLine), none, []),
+    if
+        R#request.is_chunked, R#request.is_http_1_0 -> throw({refused, 400});
+        R#request.length > ?BODY_MAX -> throw({refused, 413});
+        true -> R
+    end.
+
+parse_request_line(Line) ->
+    case binary:split(Line, <<" ">>, [global]) of
+        [Method, Target, <<"HTTP/", Major, ".", Minor>>] when ?IS_DIGIT(Major), ?IS_DIGIT(Minor) ->
+            is_token(Method) andalso is_visible(Target) orelse throw({refused, 400}),
+            Major =:= $1 andalso (Minor =:= $1 orelse Minor =:= $0) orelse throw({refused, 505}),
+            choose_route(Method, path(Target), #request{is_http_1_0 = Minor =:= $0, is_head = Method =:= <<"HEAD">>, length = none});
+        _ ->
+            throw({refused, 400})
+    end.
+
+%% The absolute form: only its path matters here.
+path(<<"/", _/binary>> = Target) -> Target;
+path(<<Scheme:7/binary, Rest/binary>> = Target) ->
+    case lower(Scheme) of
+        <<"http://">> -> element(2, split_at(Rest, <<"/">>, <<"/">>));
+        _ -> Target
+    end;
+path(Target) -> Target.
+
+%% Splits at the first Mark; what follows begins with Keep.
+split_at(Text, Mark, Keep) ->
+    case binary:split(Text, Mark) of
+        [Before, After] -> {Before, <<Keep/binary, After/binary>>};
+        [Before] -> {Before, <<>>}
+    end.
+
+choose_route(Method, <<"/plain">>, R) -> R#request{route = only_get(Method, plain)};
+choose_route(Method, Target, R) ->
+    {Path, Query} = split_at(Target, <<"?">>, <<>>),
+    case Path of
+        <<"/plain">> -> R#request{route = only_get(Method, plain)};
+        <<"/delay">> ->
+            case {only_get(Method, delay), read_delay_ms(binary:split(Query, <<"&">>, [global]))} of
+                {delay, none} -> R#request{route = bad_delay};
+                {Route, none} -> R#request{route = Route};
+                {Route, Ms} -> R#request{route = Route, delay_ms = Ms}
+            end;
+        <<"/hold">> -> R#request{route = only_get(Method, hold)};
+        <<"/healthz">> -> R#request{route = only_get(Method, healthz)};
+        <<"/stats">> -> R#request{route = only_get(Method, stats)};
+        <<"/release">> -> R#request{route = only_post(Method, release)};
+        <<"/echo">> -> R#request{route = only_post(Method, echo)};
+        _ -> R#request{route = not_found}
+    end.
+
+only_get(<<"GET">>, Route) -> Route;
+only_get(<<"HEAD">>, Route) -> Route;
+only_get(_, _) -> {not_allowed, <<"GET, HEAD">>}.
+
+only_post(<<"POST">>, Route) -> Route;
+only_post(_, _) -> {not_allowed, <<"POST">>}.
+
+%% ms=N among the query's pairs; the first one counts.
+read_delay_ms([<<"ms=", Digits/binary>> | _]) ->
+    case read_number(Digits, 6) of
+        Ms when is_integer(Ms), Ms =< ?DELAY_MAX_MS -> Ms;
+        _ -> none
+    end;
+read_delay_ms([_ | Rest]) -> read_delay_ms(Rest);
+read_delay_ms([]) -> none.
+
+%% ---- fields --------------------------------------------------------------------------------------------
+
+%% Host: none or one. Options: what Connection said.
+parse_fields([], R, Host, Options) ->
+    Host =:= one orelse R#request.is_http_1_0 orelse throw({refused, 400}),
+    SaysClose = lists:member(<<"close">>, Options),
+    SaysKeep = lists:member(<<"keep-alive">>, Options),
+    Length = case R#request.length of
+        none -> 0;
+        _ when R#request.is_chunked -> throw({refused, 400});   % two framings: the classic way to smuggle a request
+        N -> N
+    end,
+    R#request{length = Length, keep_alive = not SaysClose andalso (not R#request.is_http_1_0 orelse SaysKeep)};
+parse_fields([Line | Lines], R, Host, Options) ->
+    {Name, Value} = split_field(Line),
+    case Name of
+        <<"host">> when Host =:= one -> throw({refused, 400});
+        <<"host">> -> parse_fields(Lines, R, one, Options);
+        <<"connection">> ->
+            More = [lower(trim(Option)) || Option <- binary:split(Value, <<",">>, [global])],
+            parse_fields(Lines, R, Host, More ++ Options);
+        <<"content-length">> ->
+            case read_number(Value, 18) of   % 18 digits are beyond every honest length
+                Length when is_integer(Length), (R#request.length =:= none orelse R#request.length =:= Length) ->
+                    parse_fields(Lines, R#request{length = Length}, Host, Options);
+                _ -> throw({refused, 400})
+            end;
+        <<"transfer-encoding">> ->
+            R#request.is_chunked andalso throw({refused, 400}),
+            lower(Value) =:= <<"chunked">> orelse throw({refused, 501}),
+            parse_fields(Lines, R#request{is_chunked = true}, Host, Options);
+        <<"expect">> ->   % RFC 9110, 10.1.1: not in HTTP/1.0
+            Expects = not R#request.is_http_1_0 andalso lower(Value) =:= <<"100-continue">>,
+            parse_fields(Lines, R#request{expects_continue = Expects}, Host, Options);
+        _ ->
+            parse_fields(Lines, R, Host, Options)
+    end.
+
+%% The name in lower case where it may matter to us, and the value without spaces around it.
+split_field(Line) ->
+    Len = token_length(Line, 0),
+    case Line of
+        <<Name:Len/binary, ":", Value/binary>> when Len > 0 ->
+            is_text(Value) orelse throw({refused, 400}),
+            case Len of   % most fields matter to nobody here, and their length tells already
+                _ when Len =:= 4; Len =:= 6; Len =:= 10; Len =:= 14; Len =:= 17 -> {lower(Name), trim(Value)};
+                _ -> {Name, Value}
+            end;
+        _ ->   % no name, a folded line, a space before the colon
+            throw({refused, 400})
+    end.
+
+%% ---- chunks --------------------------------------------------------------------------------------------
+
+%% Stage: size, {data, Left}, data_end, {trailer, Bytes}.
+decode({data, Left}, Input, R, Body, Size) ->
+    case Input of
+        <<Chunk:Left/binary, Rest/binary>> -> decode(data_end, Rest, R, [Body, Chunk], Size + Left);
+        _ -> {more, {chunks, R, {data, Left - byte_size(Input)}, [Body, Input], Size + byte_size(Input)}, <<>>}
+    end;
+decode(data_end, Input, R, Body, Size) ->
+    case Input of
+        <<"\r\n", Rest/binary>> -> decode(size, Rest, R, Body, Size);
+        <<"\r">> -> {more, {chunks, R, data_end, Body, Size}, Input};
+        <<>> -> {more, {chunks, R, data_end, Body, Size}, Input};
+        _ -> throw({refused, 400})
+    end;
+decode(size, Input, R, Body, Size) ->
+    case take_line(Input, ?CHUNK_LINE_MAX, 400) of
+        more -> {more, {chunks, R, size, Body, Size}, Input};
+        {Line, Rest} ->
+            case read_chunk_size(Line, 0, 0) of
+                0 -> decode({trailer, 0}, Rest, R, Body, Size);
+                Chunk when Size + Chunk > ?BODY_MAX -> throw({refused, 413});
+                Chunk -> decode({data, Chunk}, Rest, R, Body, Size)
+            end
+    end;
+decode({trailer, Bytes}, Input, R, Body, Size) ->
+    case take_line(Input, ?HEAD_MAX - Bytes, 431) of
+        more -> {more, {chunks, R, {trailer, Bytes}, Body, Size}, Input};
+        {<<>>, Rest} -> {request, R#request{body = iolist_to_binary(Body)}, Rest};
+        {Line, Rest} ->
+            split_field(Line),   % checked and dropped
+            decode({trailer, Bytes + byte_size(Line) + 2}, Rest, R, Body, Size)
+    end.
+
+take_line(Input, Most, Status) ->
+    case binary:split(Input, <<"\n">>) of
+        [_] when byte_size(Input) > Most -> throw({refused, Status});
+        [_] -> more;
+        [Line, _] when byte_size(Line) > Most -> throw({refused, Status});
+        [Line, Rest] ->
+            Len = byte_size(Line) - 1,
+            case Line of
+                <<Text:Len/binary, "\r">> -> {Text, Rest};
+                _ -> throw({refused, 400})
+            end
+    end.
+
+read_chunk_size(<<C, Rest/binary>>, Size, Digits) when ?IS_DIGIT(C), Digits < 8 ->
+    read_chunk_size(Rest, Size * 16 + C - $0, Digits + 1);
+read_chunk_size(<<C, Rest/binary>>, Size, Digits) when C bor 32 >= $a, C bor 32 =< $f, Digits < 8 ->
+    read_chunk_size(Rest, Size * 16 + (C bor 32) - $a + 10, Digits + 1);
+read_chunk_size(<<>>, Size, Digits) when Digits > 0 -> Size;
+read_chunk_size(<<";", Extension/binary>>, Size, Digits) when Digits > 0 ->
+    is_text(Extension) orelse throw({refused, 400}),
+    Size;
+read_chunk_size(_, _, _) -> throw({refused, 400}).
+
+%% ---- bytes ---------------------------------------------------------------------------------------------
+
+%% tchar of RFC 9110, 5.6.2
+is_tchar(C) when C >= $a, C =< $z; C >= $A, C =< $Z; C >= $0, C =< $9; C =:= $- -> true;
+is_tchar(C) -> lists:member(C, "!#$%&'*+.^_`|~").
+
+token_length(<<C, Rest/binary>>, Len) ->
+    case is_tchar(C) of
+        true -> token_length(Rest, Len + 1);
+        false -> Len
+    end;
+token_length(<<>>, Len) -> Len.
+
+is_token(Text) -> Text =/= <<>> andalso token_length(Text, 0) =:= byte_size(Text).
+
+is_visible(<<C, Rest/binary>>) when C > $\s, C < 127 -> Rest =:= <<>> orelse is_visible(Rest);
+is_visible(_) -> false.
+
+%% No control but the tab; a CR alone or NUL are among those.
+is_text(<<C, Rest/binary>>) when C >= $\s, C =/= 127; C =:= $\t -> is_text(Rest);
+is_text(<<>>) -> true;
+is_text(_) -> false.
+
+read_number(Digits, Most) when byte_size(Digits) >= 1, byte_size(Digits) =< Most -> read_digits(Digits, 0);
+read_number(_, _) -> none.
+
+read_digits(<<C, Rest/binary>>, Value) when ?IS_DIGIT(C) -> read_digits(Rest, Value * 10 + C - $0);
+read_digits(<<>>, Value) -> Value;
+read_digits(_, _) -> none.
+
+trim(<<C, Rest/binary>>) when ?IS_SPACE(C) -> trim(Rest);
+trim(<<>>) -> <<>>;
+trim(Text) ->
+    Len = byte_size(Text) - 1,
+    case Text of
+        <<Front:Len/binary, C>> when ?IS_SPACE(C) -> trim(Front);
+        _ -> Text
+    end.
+
+lower(Text) -> << <<(lower_byte(C))>> || <<C>> <= Text >>.
+
+lower_byte(C) when C >= $A, C =< $Z -> C + 32;
+lower_byte(C) -> C.
