@@ -10,8 +10,10 @@ from .check import BODY, Site, Skipped, expect, keeps
 from .kernel import listeners
 from .talk import Broken, render
 
-NAGLE_S = 0.025  # the kernel's shortest delayed acknowledgement is 40 ms; a reply held back waits for it
-NAGLE_TRIES = 12  # the quickest counts, so a busy machine does not look like Nagle's algorithm
+NAGLE_S = (
+    0.033  # the kernel's shortest delayed acknowledgement is 40 ms, cut to its ticks; a reply held back waits for it
+)
+NAGLE_TRIES = 30  # the quickest counts, so a busy machine does not look like Nagle's algorithm
 
 
 @keeps("keep-alive")
@@ -59,8 +61,6 @@ def http10_keep_alive(site: Site) -> str:
             expect(talk, reply, 200, BODY)
             if "keep-alive" not in (reply.header("connection") or "").lower():
                 raise Broken("Connection: keep-alive", repr(reply.header("connection")), talk)
-        expect(talk, talk.ask("/plain", version="1.0"), 200, BODY, "without it")
-        talk.expect_end()
     return "3 replies on one connection"
 
 
@@ -71,21 +71,21 @@ def tcp_nodelay(site: Site) -> str:
     With Nagle's algorithm the second reply waits for the acknowledgement of the first, which the client's kernel
     delays by at least 40 ms. TCP_QUICKACK 0 makes it do so from the start (tcp(7)).
     """
-    gaps_s = []
+    took_s = []
     with site.talk() as talk:
         for _ in range(3):
             expect(talk, talk.ask("/plain"), 200)
         for _ in range(NAGLE_TRIES):
             talk.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+            begun_s = time.monotonic()
             talk.send(render("/plain") + render("/delay?ms=3"))
-            expect(talk, talk.reply(), 200)
-            first_s = time.monotonic()
-            expect(talk, talk.reply(), 200)
-            gaps_s.append(time.monotonic() - first_s)
-            if min(gaps_s) < NAGLE_S:
-                return f"{min(gaps_s) * 1000:.0f} ms between two replies asked 3 ms apart"
-        seen = f"{min(gaps_s) * 1000:.0f} ms"
-        raise Broken(f"less than {NAGLE_S * 1000:.0f} ms between two replies 3 ms apart", seen, talk)
+            for _ in range(2):
+                expect(talk, talk.reply(), 200)
+            took_s.append(time.monotonic() - begun_s)
+            if took_s[-1] < NAGLE_S:
+                return f"{took_s[-1] * 1000:.0f} ms for two replies 3 ms apart"
+        expected = f"less than {NAGLE_S * 1000:.0f} ms for two replies 3 ms apart, once in {NAGLE_TRIES} times"
+        raise Broken(expected, f"{min(took_s) * 1000:.0f} ms at best", talk)
 
 
 @keeps("backlog")

@@ -14,7 +14,6 @@ from .malformed import GET, HOST
 from .talk import Broken, Talk, render
 
 SENT_ON = 200_000  # bytes behind the refused head: more than one receive takes, less than any buffer is full with
-LATE_S = 4.0
 NONSENSE = b"nonsense\r\n\r\n"
 
 
@@ -44,7 +43,7 @@ def linger_ends(site: Site) -> str:
             talk.send(NONSENSE)
             expect(talk, talk.reply(), 400)
         begun_s = time.monotonic()
-        most_s = site.told.linger_s + LATE_S
+        most_s = site.told.linger_s + site.told.late_s
         while busy.try_send(b"x" * 100):
             time.sleep(0.05)
             if time.monotonic() - begun_s > most_s:

@@ -12,13 +12,12 @@ from .framing import CHUNKED, pattern
 from .talk import Broken, Talk, render
 
 EARLY = 0.9  # of a limit: who is closed before has been given less
-LATE_S = 4.0  # a server may look once in a while only, and lingers up to 2 s
 
 
 def dribble(site: Site, talk: Talk, pieces: list[bytes], limit_s: float, what: str) -> str:
     """Send a piece every twentieth of the limit until the server ends it. Raises Broken when too early or too late."""
     begun_s = time.monotonic()
-    least_s, most_s = limit_s * EARLY, limit_s + LATE_S
+    least_s, most_s = limit_s * EARLY, limit_s + site.told.late_s
     for piece in [*pieces, *repeat(b"", math.ceil(most_s / limit_s * 20))]:
         with contextlib.suppress(Broken):  # already closed: the receive tells
             if piece:
@@ -95,12 +94,11 @@ def slow_reader(site: Site) -> str:
     """
     limit_s = site.told.body_timeout_s
     request = render("/echo", "POST", body=pattern(65536, 9))
-    begun_s = time.monotonic()
     with site.talk(receive_buffer=4096) as talk:
         sent = fill(talk, request)
         site.still_serves()
         site.last = talk
-        time.sleep(max(0.0, limit_s + LATE_S - (time.monotonic() - begun_s)))
+        time.sleep(limit_s + site.told.late_s)
         deadline_s = time.monotonic() + site.told.patience_s
         while (data := talk.receive(deadline_s)) != b"":
             if data is None:

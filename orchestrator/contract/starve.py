@@ -12,7 +12,7 @@ from .talk import Broken, Talk, render
 
 BEYOND = 20  # clients more than descriptors; they wait in the accept queue
 HELD_S = 2.0
-CPU_SHARE_MOST = 0.25  # of one processor while nothing happens; a loop that spins takes all of it
+CPU_SHARE_MOST = 0.1  # of one processor while nothing happens; a loop that spins takes all it is given
 REST_S = 0.1  # how long the listener is left alone
 
 

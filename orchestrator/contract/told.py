@@ -41,6 +41,7 @@ class Told:
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     linger_s: float = 2.0
+    late_s: float = 4.0  # how long after a limit the end may come: a server may look once in a while only
     patience_s: float = 10.0  # a right answer takes milliseconds, but two cores may be busy with other pods
 
 
