@@ -41,6 +41,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=wheels /opt/swarm /opt/swarm
 COPY swarm /opt/lab/swarm
+# The live page's chart library and the panels it draws (dashboards/), which the orchestrator puts into the context.
+COPY web /opt/lab/web
 COPY contract /opt/lab/contract
 COPY --from=engine /build/lab/swarm/engine/build/libengine.so /opt/lab/swarm/engine/build/libengine.so
 # The root is read-only when it runs: what is not compiled now would be compiled at every start. The standard library

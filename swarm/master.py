@@ -14,7 +14,7 @@ from typing import Any
 import gevent
 from flask import Response, request
 
-from swarm import page
+from swarm import live, page
 from swarm.choice import Choice, choose
 from swarm.gauges import read_gauges
 from swarm.ledger import Ledger, short_names
@@ -59,6 +59,7 @@ class Master:
             return
         page.extend(web_ui, self.ledger.by_row)
         app = web_ui.app
+        live.add_routes(app)
         app.before_request(self._check_form)
         for path, view, method in (
             ("/lab/state", self.show_state, "GET"),

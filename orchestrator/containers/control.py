@@ -71,7 +71,7 @@ def ensure_control(
             name=f"{prefix}-master",
             image=images["swarm"],
             command=("-f", LOCUSTFILE, "--master", "--web-host", "0.0.0.0", "--web-port", str(MASTER_WEB_PORT), *_FORM),
-            environment={"LAB_SWARM": json.dumps(swarm)},
+            environment={"LAB_SWARM": json.dumps(swarm), "LAB_PROMETHEUS_PORT": str(pages.prometheus_port)},
             network=network,
             alias="master",
             ports={MASTER_WEB_PORT: pages.web_port},

@@ -11,8 +11,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
+from dashboards import live
 from orchestrator.containers.images import Recipe
 from orchestrator.errors import BadInput, BuildFailed, EnvironmentMissing
 from orchestrator.model import Variant
@@ -36,7 +38,13 @@ def service_recipes(architecture: str, prometheus_yml: str, cache: Path) -> dict
         "swarm": Recipe(
             "swarm",
             IMAGES / "swarm.Dockerfile",
-            {"swarm": HOME / "swarm", "contract": HOME / "orchestrator" / "contract", "swarm-requirements.lock": lock},
+            {
+                "swarm": HOME / "swarm",
+                "contract": HOME / "orchestrator" / "contract",
+                "swarm-requirements.lock": lock,
+                "web/plotly.min.js": _chart_library(),
+                "web/panels.json": live.text().encode(),
+            },
             bulky=lambda: {"wheelhouse": _wheelhouse(lock, architecture, cache)},
         ),
         "exporter": Recipe(
@@ -98,6 +106,14 @@ def _packages(variant: Variant, dockerfile: Path) -> dict[str, str]:
             f"install them in {dockerfile} after a line 'ARG PACKAGES'"
         )
     return {"PACKAGES": " ".join(variant.packages)}
+
+
+def _chart_library() -> Path:
+    """Return Plotly's JavaScript, which its Python package carries: pinned by the lock file like the rest."""
+    found = find_spec("plotly")
+    if found is None or found.origin is None:
+        raise EnvironmentMissing("swarm image: the package plotly is not installed. Try: make .venv/.run")
+    return Path(found.origin).parent / "package_data" / "plotly.min.js"
 
 
 def _wheelhouse(lock: Path, architecture: str, cache: Path) -> Path:

@@ -1,9 +1,17 @@
-"""No panel is empty: every query of every dashboard, asked of a real Prometheus that watched a real run."""
+"""No panel is empty: every query of every dashboard, asked of a real Prometheus that watched a real run.
+
+And the live page draws the same panels in a browser, before there is anything to draw and after.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,10 +49,93 @@ class Watched:
     ended_s: float
 
 
+# The page in a browser: what a wait may take, and where pictures go for whoever wants to look (LAB_SCREENSHOTS).
+PATIENCE_S = 30.0
+PAGE = f"http://127.0.0.1:{PORTS['web_port']}/lab"
+FLAGS = (
+    "headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
+    "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1400,1400",
+)  # fmt: skip
+
+
+class Page:
+    """The live page as a person has it before them."""
+
+    def __init__(self, driver: Any, folder: Path):
+        self.driver = driver
+        self.folder = folder
+
+    def wait(self, what: str, read: Callable[[], Any]) -> Any:
+        end_s = time.monotonic() + PATIENCE_S
+        while not (seen := read()):
+            assert time.monotonic() < end_s, f"{what}: the page says {self.status()!r}"
+            time.sleep(0.1)
+        return seen
+
+    def status(self) -> str:
+        return str(self.driver.find_element("id", "status").text)
+
+    def choose(self, select: str, value: str) -> None:
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.driver.find_element("id", select)).select_by_value(value)
+
+    def cards(self) -> list[Any]:
+        return list(self.driver.find_elements("css selector", ".panel"))
+
+    def complaints(self) -> list[str]:
+        # A container that starts elsewhere brings an interface with it; chromium then drops what is under way once.
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] in ("SEVERE", "WARNING") and "ERR_NETWORK_CHANGED" not in entry["message"]
+        ]
+
+    def picture(self, name: str) -> None:
+        self.driver.save_screenshot(str(self.folder / f"{name}.png"))
+
+
 @pytest.fixture(scope="module")
-def watched(make_lab: Any) -> Watched:
-    lab: LabFile = make_lab(scenarios=SCENARIOS, suites=SUITES, arena={"variants": VARIANTS})
-    lab.run("up", "--no-load", timeout_s=900)
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    assert shutil.which("chromium") and shutil.which("chromedriver"), "make test installs chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in FLAGS:
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    folder = Path(os.environ.get("LAB_SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        yield Page(driver, folder)
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: Any) -> LabFile:
+    made: LabFile = make_lab(scenarios=SCENARIOS, suites=SUITES, arena={"variants": VARIANTS})
+    made.run("up", "--no-load", timeout_s=900)
+    return made
+
+
+@pytest.mark.browser
+def test_the_live_page_waits_for_the_first_load(lab: LabFile, page: Page) -> None:
+    """Before any load it says what to do next, every panel says that it has nothing, and nothing complains."""
+    page.driver.get(PAGE)
+    page.wait("what to do next", lambda: page.status().startswith("No load yet."))
+    page.picture("before")
+
+    assert page.cards()
+    assert all("empty" in card.get_attribute("class") for card in page.cards())
+    assert [] == page.complaints()
+
+
+@pytest.fixture(scope="module")
+def watched(lab: LabFile) -> Watched:
     began_s = time.time()
     lab.run("run", "panels")
     return Watched(str(lab.show()["run_id"]), began_s, time.time())
@@ -61,3 +152,72 @@ def test_every_query_has_data(panel: Panel, watched: Watched) -> None:
         assert found, expression
         if panel.source not in ("host",) and "by (le)" not in expression:
             assert variants >= set(VARIANTS), (expression, variants)
+
+
+def is_drawn(card: Any) -> bool:
+    """A chart of at least one series is there."""
+    return int(card.get_attribute("data-drawn") or 0) > 0 and bool(card.find_elements("tag name", "svg"))
+
+
+@pytest.mark.browser
+def test_the_live_page_draws_every_panel(watched: Watched, page: Page) -> None:
+    """Each page's charts are drawn from the run, both variants are there to choose, and nothing complains."""
+    page.driver.get(PAGE)
+    page.wait("the run", lambda: f"Run {watched.run_id}: 2 variants" in page.status())
+    page.choose("run", watched.run_id)
+    for number, dashboard in enumerate(DASHBOARDS):
+        page.driver.find_elements("css selector", "#pages button")[number].click()
+        assert [panel.name for panel in dashboard.panels] == [card.get_attribute("id") for card in page.cards()]
+        for card in page.cards():
+            page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", card)
+            page.wait(f"{dashboard.uid} {card.get_attribute('id')} drawn", partial(is_drawn, card))
+        page.driver.execute_script("window.scrollTo(0, 0)")
+        page.picture(dashboard.uid)
+
+    assert set(VARIANTS) == {
+        one.get_attribute("data-variant") for one in page.driver.find_elements("css selector", "#variants label")
+    }
+    assert [] == page.complaints()
+
+
+@pytest.mark.browser
+def test_the_live_page_goes_by_keyboard_and_on_a_phone(watched: Watched, page: Page) -> None:
+    """Tab leads to every control, Enter turns the page, Space leaves a variant out; nothing is wider than a phone."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    page.driver.get(PAGE)
+    page.wait("the run", lambda: watched.run_id in page.status())
+    page.wait("the variants", lambda: page.driver.find_elements("css selector", "#variants input"))
+
+    def focused() -> Any:
+        return page.driver.switch_to.active_element
+
+    def go_to(found: Callable[[Any], bool]) -> None:
+        for _ in range(30):
+            ActionChains(page.driver).send_keys(Keys.TAB).perform()
+            if found(focused()):
+                return
+        raise AssertionError("thirty times Tab, and it was not there")
+
+    go_to(lambda element: element.get_attribute("data-uid") == DASHBOARDS[1].uid)
+    focused().send_keys(Keys.ENTER)
+    assert [panel.name for panel in DASHBOARDS[1].panels] == [card.get_attribute("id") for card in page.cards()]
+
+    go_to(lambda element: element.get_attribute("type") == "checkbox")
+    left_out = focused().find_element("xpath", "..").get_attribute("data-variant")
+    focused().send_keys(Keys.SPACE)
+    drawn = page.driver.find_element("id", "threads")
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", drawn)
+    page.wait(f"the threads without {left_out}", lambda: drawn.get_attribute("data-drawn") == "1")
+
+    page.driver.set_window_size(500, 900)  # as narrow as a headless browser becomes
+    page.driver.execute_script("document.body.style.width = '360px'")
+    widths = page.driver.execute_script(
+        "return [...document.querySelectorAll('.panel, header')].map((one) => one.getBoundingClientRect().right)"
+    )
+    page.picture("phone")
+    page.driver.set_window_size(1400, 1400)
+
+    assert max(widths) <= 360
+    assert [] == page.complaints()
