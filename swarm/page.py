@@ -30,7 +30,8 @@ COLUMNS = (
 )
 # Its own colours: the page is light or dark, and this line stands outside its theme.
 BAR = """<div id="lab-bar" role="status" style="font: 600 14px/32px system-ui, sans-serif; padding: 0 24px;
-  background: #15252d; color: #fff; min-height: 32px"></div>
+  background: #15252d; color: #fff; min-height: 32px"><span></span>
+  <a href="./lab" style="color: #9fd3ff; float: right">Live, side by side</a></div>
 <script>
 (function () {
   const bar = document.getElementById("lab-bar"), grouped = new Intl.NumberFormat("en");
@@ -45,9 +46,9 @@ BAR = """<div id="lab-bar" role="status" style="font: 600 14px/32px system-ui, s
         + ", late " + grouped.format(now.late) + ", dropped " + grouped.format(now.dropped);
       for (const [variant, why] of Object.entries(state.left_out)) text += " \\u00b7 " + variant + " left out: " + why;
       if (state.ramp) text += " \\u00b7 " + state.ramp;
-      bar.textContent = text;
+      bar.firstChild.textContent = text;
     } catch (error) {
-      bar.textContent = "The master does not answer.";
+      bar.firstChild.textContent = "The master does not answer.";
     }
     setTimeout(show, 1000);
   }
