@@ -51,12 +51,18 @@ def with_own(lab: Lab, path: Path, variants: Sequence[str], users: int, time_s: 
 
 
 def with_pairing(lab: Lab, text: str) -> tuple[Lab, str]:
-    """Return the lab with a suite for "SCENARIO@VARIANT", and the suite's name. Raises BadInput."""
-    scenario, _, variant = text.partition("@")
-    for what, name, known in (("scenario", scenario, lab.scenarios), ("variant", variant, lab.variants)):
+    """Return the lab with a suite for "SCENARIO@VARIANT,VARIANT...", and the suite's name. Raises BadInput."""
+    scenario, _, listed = text.partition("@")
+    variants = tuple(dict.fromkeys(listed.split(",")))
+    wanted = [
+        ("scenario", scenario, tuple(lab.scenarios)),
+        *(("variant", name, tuple(lab.variants)) for name in variants),
+    ]
+    for what, name, known in wanted:
         if name not in known:
             raise BadInput(f"{lab.path}: {shown(name)} is not a {what}; write one of: {', '.join(known)}")
-    return _with_suite(lab, scenario, (variant,), f"{scenario}-{variant}"), f"{scenario}-{variant}"
+    suite = f"{scenario}-{variants[0]}" if len(variants) == 1 else f"{scenario}-of-{len(variants)}"
+    return _with_suite(lab, scenario, variants, suite), suite
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from orchestrator.run import results_folder, run_suite
 from orchestrator.units import parse_duration_s
 
 RUN_EPILOG = (
-    "Examples: lab run quick, lab run quick --trials 6, lab run plain@c-epoll, "
+    "Examples: lab run quick, lab run quick --trials 6, lab run plain@c-epoll, lab run plain@c-epoll,c-threads, "
     "lab run --locustfile mine.py --variant go-nethttp --users 50 --time 30s"
 )
 
@@ -27,7 +27,7 @@ OWN_HELP = "Load with the users of your own locustfile; one that reaches for ano
 
 
 @lab.command(epilog=RUN_EPILOG)
-@click.argument("suite", required=False, metavar="[SUITE | SCENARIO@VARIANT]")
+@click.argument("suite", required=False, metavar="[SUITE | SCENARIO@VARIANT,...]")
 @click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each pairing, instead of the suite's.")
 @click.option("--seed", type=int, help="Seed of the order, instead of the suite's.")
 @click.option("--attempt", is_flag=True, help="Run what the plan or a failed verification says cannot work.")

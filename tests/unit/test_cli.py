@@ -179,7 +179,7 @@ def examples_of(verb: str) -> list[list[str]]:
 
 def test_the_verbs_are_these() -> None:
     """A new one is named here, on purpose."""
-    assert ["build", "check", "down", "gc", "plan", "run", "show", "status", "tune", "up", "verify"] == VERBS
+    assert ["build", "check", "down", "gc", "new", "plan", "run", "show", "status", "tune", "up", "verify"] == VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -99,8 +99,22 @@ def test_one_pairing_is_a_suite_of_one(lab: Lab) -> None:
     assert [("plain", "c-epoll")] == [(t.scenario, t.variant) for t in plan.trials]
 
 
+def test_several_variants_of_a_pairing_stand_side_by_side(lab: Lab) -> None:
+    """SCENARIO@VARIANT,VARIANT: each once, whoever is named twice."""
+    made, suite = with_pairing(lab, "plain@c-epoll,go-nethttp,c-epoll")
+    plan = make_plan(made, suite, nofile_granted=20_000)
+
+    assert {("plain", "c-epoll"), ("plain", "go-nethttp")} == {(t.scenario, t.variant) for t in plan.trials}
+    assert (2, "plain-of-2") == (len(plan.trials), suite)
+
+
 @pytest.mark.parametrize(
-    ("text", "said"), [("fast@c-epoll", "'fast' is not a scenario"), ("plain@lighttpd", "'lighttpd' is not a variant")]
+    ("text", "said"),
+    [
+        ("fast@c-epoll", "'fast' is not a scenario"),
+        ("plain@no-such", "'no-such' is not a variant"),
+        ("plain@c-epoll,", "'' is not a variant"),
+    ],
 )
 def test_an_unknown_half_of_a_pairing_is_named(lab: Lab, text: str, said: str) -> None:
     """Which half, and what could be written."""
