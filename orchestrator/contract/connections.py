@@ -94,8 +94,7 @@ def backlog(site: Site) -> str:
         raise Skipped("no backlog was told")
     most = int(Path("/proc/sys/net/core/somaxconn").read_text())
     wanted = min(site.told.backlog, most)
-    mine = (site.told.host, "0.0.0.0", "::", f"::ffff:{site.told.host}")
-    seen = [one.backlog for one in listeners(site.told.port) if one.address in mine]
+    seen = [one.backlog for one in listeners(site.told.host, site.told.port)]
     if not seen or set(seen) != {wanted}:
         raise Broken(f"{wanted}: the lesser of {site.told.backlog} and net.core.somaxconn {most}", f"{seen}")
     return f"{wanted} on {len(seen)} listening sockets"

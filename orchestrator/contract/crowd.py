@@ -89,7 +89,7 @@ def arrive(site: Site, count: int, talks: list[Talk]) -> None:
 
 def wait_until_taken_in(site: Site) -> None:
     deadline_s = time.monotonic() + TAKEN_IN_S
-    while any(one.queued for one in listeners(site.told.port)) and time.monotonic() < deadline_s:
+    while any(one.queued for one in listeners(site.told.host, site.told.port)) and time.monotonic() < deadline_s:
         time.sleep(0.0005)
 
 
@@ -152,7 +152,7 @@ def settle(site: Site, key: str, most: dict[str, int]) -> dict[str, int]:
 def measure(site: Site, key: str) -> dict[str, int]:
     """Return what /proc and /stats say. Of several processes /stats may show any one's: then only /proc counts."""
     found = {}
-    pids = server_processes(site.told.port)
+    pids = server_processes(site.told.host, site.told.port)
     if pids:
         found["/proc"] = (descriptor_count if key == "open_fds" else thread_count)(pids)
     if site.told.processes == 1:

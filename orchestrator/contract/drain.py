@@ -89,7 +89,7 @@ def wait_stopped(site: Site, idle: Talk) -> float:
     """Return when the server was seen to stop: no listener any more, or an idle connection ended."""
     deadline_s = time.monotonic() + (0.3 if site.told.pid is not None else STOP_MOST_S)
     while time.monotonic() < deadline_s:
-        if not listeners(site.told.port):
+        if not listeners(site.told.host, site.told.port):
             break
         idle.sock.setblocking(False)
         try:

@@ -32,8 +32,9 @@ class Listener(NamedTuple):
     inode: int
 
 
-def listeners(port: int) -> list[Listener]:
-    """Return the listeners on a port, one for each socket. Raises OSError where netlink is refused."""
+def listeners(host: str, port: int) -> list[Listener]:
+    """Return the listeners that serve a host and port, one for each socket. Raises OSError where netlink is refused."""
+    mine = (host, "0.0.0.0", "::", f"::ffff:{host}")
     found: list[Listener] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, DIAG_PROTOCOL) as netlink:
         netlink.settimeout(2.0)
@@ -43,7 +44,7 @@ def listeners(port: int) -> list[Listener]:
             is_last = False
             while not is_last:
                 some, is_last = parse_dump(netlink.recv(65536))
-                found += [one for one in some if one.port == port]
+                found += [one for one in some if one.port == port and one.address in mine]
     return found
 
 
@@ -72,12 +73,12 @@ def read_aborts() -> dict[str, int]:
     return {name: int(value) for name, value in zip(*rows[:2], strict=True) if name.startswith("TCPAbortOn")}
 
 
-def server_processes(port: int) -> list[int]:
-    """Return the processes that hold a listening socket of this port, and all that descend from them.
+def server_processes(host: str, port: int) -> list[int]:
+    """Return the processes that hold a listening socket of this host and port, and all that descend from them.
 
     Empty where they cannot be seen: another process namespace, or another user's.
     """
-    links = {f"socket:[{one.inode}]" for one in listeners(port)}
+    links = {f"socket:[{one.inode}]" for one in listeners(host, port)}
     processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
     holders = {pid for pid in processes if links & set(descriptors(pid) or ())}
     parents = {pid: parent for pid in processes if (parent := parent_of(pid)) is not None}
@@ -120,6 +121,21 @@ def cpu_s(pids: list[int]) -> float:
     """Return the processor time of these processes so far; resolution 10 ms."""
     stats = [fields for pid in pids if (fields := read_stat(pid))]
     return sum(int(fields[11]) + int(fields[12]) for fields in stats) / CPU_TICKS_PER_S
+
+
+def runnable_s(pids: list[int]) -> dict[str, float]:
+    """Return how long each thread of these processes has run or waited to: of a loop that spins that is all the time,
+    however busy the machine is. Source: /proc/PID/task/TID/schedstat (sched-stats.rst); empty where there is none.
+    """
+    found = {}
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                ran_ns, waited_ns = path.read_text().split()[:2]
+            except (OSError, ValueError):  # ended meanwhile
+                continue
+            found[path.parent.name] = (int(ran_ns) + int(waited_ns)) / 1e9
+    return found
 
 
 def thread_count(pids: list[int]) -> int:
