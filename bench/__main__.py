@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from bench import active, hold, million, throughput, truth
+from bench import active, hold, million, throughput, truth, variants
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
@@ -27,6 +27,7 @@ from orchestrator.report.text import open_console
 # experiment -> what runs it, and its rounds: medians need an odd number; five where a round takes seconds
 RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
     "throughput": (throughput.measure, 5),
+    "variants": (variants.measure, 5),
     "hold": (hold.measure, 3),
     "active": (active.measure, 1),
     "truth": (truth.measure, 3),

@@ -60,6 +60,8 @@ LINES: tuple[Line, ...] = (
     Line("million c-epoll engine: held", "million", "connections", "at least", 1_000_000),
     Line("million c-epoll engine: failed", "million", "connections", "exactly", 0),
     Line("throughput engine / wrk", "throughput", "", "at least", 1.0),
+    Line("variants c-epoll / nginx", "variants", "", "at least", 1.0),
+    Line("variants c-uring / nginx", "variants", "", "at least", 1.0),
     # 100,000 connections, each asking again as soon as its answer of 10 s is in: 10,000/s less what an exchange takes
     # beyond its 10 s. 1 % is 100 ms of that.
     Line("active-100k engine: answered", "active", "1/s", "at least", 9_900),
@@ -67,7 +69,14 @@ LINES: tuple[Line, ...] = (
     Line("truth: worst deviation of p50, p90, p99, p99.9", "truth", "ratio", "at most", 0.02),
     Line("truth: closed trials that say so", "truth", "ratio", "exactly", 1.0),
 )
-EXPERIMENTS = ("throughput", "hold", "active", "truth", "million")  # in the order they run: short ones first
+EXPERIMENTS = (
+    "throughput",
+    "variants",
+    "hold",
+    "active",
+    "truth",
+    "million",
+)  # in the order they run: short ones first
 
 
 def holds(line: Line, measured: Measured | None) -> bool:

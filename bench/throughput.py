@@ -83,10 +83,10 @@ def _one_pod(stand: Stand, image: str, kind: str, *, wrk_first: bool) -> tuple[S
     read_backs: list[ReadBack] = []
     try:
         with pod_for(bench, spec, read_backs) as pod:
-            tools = _start_tools(image, bench.site, pod)
+            tools = start_tools(image, bench.site, pod)
             try:
                 turns: dict[str, Callable[[], Slot]] = {
-                    "wrk": lambda: _run_wrk(stand, bench.site, pod, tools),
+                    "wrk": lambda: run_wrk(stand, bench.site, pod, tools),
                     kind: lambda: _run_users(stand, bench, spec, pod, tools, kind, master),
                 }
                 slots = {name: turns[name]() for name in (("wrk", kind) if wrk_first else (kind, "wrk"))}
@@ -97,7 +97,8 @@ def _one_pod(stand: Stand, image: str, kind: str, *, wrk_first: bool) -> tuple[S
     return slots["wrk"], slots[kind]
 
 
-def _start_tools(image: str, site: Site, pod: Pod) -> Running:
+def start_tools(image: str, site: Site, pod: Pod) -> Running:
+    """Start the container that wrk runs in, on the load's CPUs, in the pod's network."""
     spec = Spec(
         role="tools",
         name=site.container_name(f"{pod.name}-tools"),
@@ -140,7 +141,8 @@ def _beside(site: Site, pod: Pod, stand: Stand, tools: Running, command: list[st
     return per_s, missing, output
 
 
-def _run_wrk(stand: Stand, site: Site, pod: Pod, tools: Running) -> Slot:
+def run_wrk(stand: Stand, site: Site, pod: Pod, tools: Running) -> Slot:
+    """Run wrk against the pod's server and count at the server while it is at work."""
     connections, measure_s = _connections(stand)
     run_s = round(_SETTLE_S + measure_s + _LONGER_S)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{run_s}s", "--latency", "-s", "/opt/lab/bench/report.lua", URL]
