@@ -23,6 +23,6 @@ ENV CARGO_HOME=/opt/cargo CARGO_TARGET_DIR=/opt/target
 # other compiles its own, which takes longer and is as right.
 RUN mkdir -p /tmp/warm/src && cd /tmp/warm && echo 'fn main() {}' > src/main.rs \
  && printf '%s\n' '[package]' 'name = "warm"' 'version = "0.0.0"' 'edition = "2021"' '[dependencies]' 'libc = "0.2"' \
-    'tokio = { version = "1", default-features = false, features = ["rt-multi-thread", "net", "time", "signal"] }' \
+    'tokio = { version = "1", default-features = false, features = ["io-util", "net", "rt-multi-thread", "signal", "sync", "time"] }' \
     > Cargo.toml \
  && cargo build --release && rm -rf /tmp/warm
