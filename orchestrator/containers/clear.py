@@ -19,6 +19,7 @@ from docker.errors import APIError, NotFound
 from orchestrator.containers.labels import KIND, LAB, Owner, is_abandoned, read_owner
 from orchestrator.containers.launch import remove
 
+_OURS = "netpoll-lab/"  # how every name that the lab gives an image begins
 _SUPERVISORS_S = 5.0  # they end about a second after their containers
 
 
@@ -69,13 +70,17 @@ def clear_owned(client: docker.DockerClient, lab: str, owner: Owner) -> Cleared:
 
 
 def clear_images(client: docker.DockerClient) -> list[str]:
-    """Remove the images this project built, except those some container still uses; return their names."""
+    """Remove the images this project built, except those some container still uses; return their names.
+
+    A label is inherited: what somebody tagged or committed from one of ours is theirs, and only our own name goes.
+    """
     removed: list[str] = []
     for image in client.images.list(filters={"label": KIND}, all=False):
-        name = (image.tags or [str(image.short_id)])[0]
-        with contextlib.suppress(APIError):  # in use by a container: stays
-            client.images.remove(str(image.id), force=len(image.tags) > 1)
-            removed.append(name)
+        names = [tag for tag in image.tags if tag.startswith(_OURS)] if image.tags else [str(image.id)]
+        for name in names:
+            with contextlib.suppress(APIError):  # in use by a container: stays
+                client.images.remove(name)
+                removed.append(name)
     return removed
 
 
