@@ -79,14 +79,19 @@ def all_checks() -> list[tuple[str, str, str, str]]:
 
 
 def chosen(lab: Lab, names: Sequence[str], every: bool) -> list[Variant]:
-    """Return the variants to verify, in the lab's order. Raises BadInput."""
+    """Return the variants to verify, in the lab's order: all but existing images. Raises BadInput."""
     if every == bool(names):
         what = "--all and names exclude each other; leave one out" if every else "name a variant, or write --all"
         raise BadInput(f"lab verify: {what}. Known: {', '.join(lab.variants)}")
     for name in names:
         if name not in lab.variants:
             raise BadInput(f"{lab.path}: {shown(name)} is not a variant; write one of: {', '.join(lab.variants)}")
-    return [variant for name, variant in lab.variants.items() if every or name in names]
+        if lab.variants[name].image:
+            raise BadInput(
+                f"lab verify: {name} is an existing image, which never promised the contract; each of its trials "
+                f"begins with a look at its mapped routes. Try: lab run plain@{name}"
+            )
+    return [variant for name, variant in lab.variants.items() if not variant.image and (every or name in names)]
 
 
 def require_checks(only: Collection[str]) -> None:
