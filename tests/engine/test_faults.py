@@ -50,15 +50,21 @@ SUITES = {
 # Sound for as many answers as verification and warm-up take, and then nothing but noise.
 TURNED = """
 
-_sound, _told = render, 0
+_told = 0
 
 
-def render(lines, status, r, body, kind, keep_alive):
-    global _told
-    _told += bool(r) and r.path == b"/plain"
-    if _told > 1000:
-        return b"\\x00\\xff no answer at all\\r\\n\\r\\n"
-    return _sound(lines, status, r, body, kind, keep_alive)
+def _turn(sound):
+    def render(*given, **more):
+        global _told
+        _told += 1
+        return sound(*given, **more) if _told <= 1000 else b"\\x00\\xff no answer at all\\r\\n\\r\\n"
+
+    return render
+
+
+shared.protocol.render_usual = _turn(shared.protocol.render_usual)
+shared.app.render_hello = _turn(shared.app.render_hello)
+
 """
 
 
@@ -70,8 +76,9 @@ def lab(make_lab: Any, tmp_path_factory: pytest.TempPathFactory) -> LabFile:
     (turncoat / "variant.toml").write_text(manifest)
     for module in turncoat.glob("*.py"):
         module.write_text(module.read_text().replace('"py-asyncio"', '"turncoat"').replace("py-asyncio", "turncoat"))
-    source = turncoat / "connection.py"
-    source.write_text(source.read_text() + TURNED)
+    source = turncoat / "server.py"
+    imports, main = source.read_text().split("if __name__", 1)
+    source.write_text(f"{imports}import shared.app\nimport shared.protocol{TURNED}if __name__{main}")
     variants = [{"path": str(ROOT / "servers" / name)} for name in VARIANTS] + [{"path": str(turncoat)}]
     made: LabFile = make_lab(scenarios=SCENARIOS, suites=SUITES, variants=variants, arena={"variants": ["c-epoll"]})
     made.run("build", timeout_s=900)

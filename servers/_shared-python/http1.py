@@ -17,7 +17,17 @@ class Broken(Exception):
 
 
 class Request:
-    __slots__ = ("expects_continue", "is_chunked", "is_http_1_0", "keep_alive", "length", "method", "path", "query")
+    """What a head says. Never changed once it is parsed, but for `route`: reply.py's own, kept with it."""
+
+    __slots__ = (
+        "expects_continue", "is_chunked", "is_http_1_0", "keep_alive", "length", "method", "path", "query", "route",
+    )  # fmt: skip
+
+
+# Heads without a body that were seen before. A client sends the same bytes again and again, and they mean the same
+# each time, so the strict reading below is paid for once. Bounded: who sends ever new heads gains nothing.
+KNOWN: dict[bytes, Request] = {}
+KNOWN_MOST, KNOWN_BYTES_MOST = 256, 1024
 
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -33,6 +43,7 @@ def parse_head(head: bytes) -> Request:
     if not line:
         raise Broken(400)
     r = Request()
+    r.route = None
     r.method, target, version = line[1], line[2], line[3]
     r.path, _, r.query = target.partition(b"?")
     if version not in (b"1.1", b"1.0"):
@@ -124,3 +135,66 @@ class Chunks:
                 self.trailer_bytes += end
             else:
                 raise Broken(400)
+
+
+class Input:
+    """What a client has sent and nobody has taken yet."""
+
+    __slots__ = ("chunks", "data", "head", "scanned")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.scanned = 0  # of an incomplete head
+        self.head: Request | None = None  # its body is still coming
+        self.chunks: Chunks | None = None
+
+    def is_empty(self) -> bool:
+        return not (self.data or self.head)
+
+    def next_request(self, replies: list[bytes]) -> tuple[Request, bytes] | None:
+        """One whole request off the input, or None. May add an interim reply. Raises Broken."""
+        r, data = self.head, self.data
+        if r is None:
+            if not data:
+                return None
+            while data.startswith(b"\r\n"):  # RFC 9112, 2.2: empty lines before a request are skipped
+                del data[:2]
+                self.scanned = 0
+            end = data.find(b"\r\n\r\n", max(0, self.scanned - 3)) + 4
+            if end == 3 or end > HEAD_MAX:
+                if BARE_LF.search(data, max(0, self.scanned - 1)):
+                    raise Broken(400)
+                if len(data) > HEAD_MAX:
+                    raise Broken(431)
+                self.scanned = len(data)
+                return None
+            self.scanned = 0
+            r = self.take_head(end)
+            if r.expects_continue and not data and (r.length or r.is_chunked):
+                replies.append(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.head, self.chunks = r, Chunks() if r.is_chunked else None
+        if self.chunks:
+            if not self.chunks.feed(data):
+                return None
+            body = bytes(self.chunks.body)
+        elif len(data) < r.length:
+            return None
+        elif r.length:
+            body = bytes(data[: r.length])
+            del data[: r.length]
+        else:
+            body = b""
+        self.head = self.chunks = None
+        return r, body
+
+    def take_head(self, end: int) -> Request:
+        head = bytes(self.data[:end])
+        r = KNOWN.get(head)
+        if r is None:
+            r = parse_head(head)
+            if not r.length and not r.is_chunked and end <= KNOWN_BYTES_MOST:
+                if len(KNOWN) >= KNOWN_MOST:
+                    KNOWN.clear()
+                KNOWN[head] = r
+        del self.data[:end]
+        return r
