@@ -110,7 +110,9 @@ static enum outcome answer(struct blocking_seat *s, struct request *r)
             return CLOSE;
     }
     long released = r->route == ROUTE_RELEASE ? release_all() : 0;
-    r->keep_alive = r->keep_alive && !blocking_is_draining() && !(others_wait && others_wait());
+    r->keep_alive = r->keep_alive && !blocking_is_draining();
+    if (r->keep_alive && others_wait && s->in.start == s->in.len) /* who has asked already is answered */
+        r->keep_alive = !others_wait();
     if (!(r->route == ROUTE_RELEASE ? reply_released(&s->out, r, released) : reply(&s->out, r))) {
         stats_count_error(ENOMEM);
         return CLOSE;

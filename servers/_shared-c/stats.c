@@ -30,6 +30,11 @@ static pthread_mutex_t dir_lock = PTHREAD_MUTEX_INITIALIZER; /* a DIR has one po
 void stats_open(int instance)
 {
     own_instance = instance;
+    if (fd_dir) { /* the parent's, inherited: they tell of the parent. Best effort, as all closing here. */
+        closedir(fd_dir);
+        close(status_fd);
+        close(spare_fd);
+    }
     fd_dir = opendir("/proc/self/fd"); /* best effort: /stats says null without it */
     status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC); /* the same */
     if (lines > 1)
@@ -53,6 +58,12 @@ void stats_take(int index)
 {
     stats = &each[index];
     atomic_store(&stats->pid, getpid());
+}
+
+void stats_leave(int index)
+{
+    atomic_store(&each[index].pid, 0);
+    atomic_store(&each[index].active, 0);
 }
 
 void stats_count_error(int number)
@@ -125,6 +136,8 @@ static long count_of(int pid, bool is_descriptors)
         close(spare_fd); /* best effort, as all closing here */
     long count = -1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        count = 0; /* it has just ended */
     DIR *dir = fd >= 0 && is_descriptors ? fdopendir(fd) : NULL;
     if (dir)
         count = count_entries(dir);

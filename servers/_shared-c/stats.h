@@ -31,6 +31,9 @@ bool stats_share(int processes);
 /* From now on this process counts as number `index`, from 0; `processes` is for their parent. */
 void stats_take(int index);
 
+/* Process number `index` has ended, or is about to: its sums stay, it has no connection any more. */
+void stats_leave(int index);
+
 void stats_count_error(int number);
 
 /* Writes the JSON object into `text`; returns its length. */
