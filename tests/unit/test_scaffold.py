@@ -35,7 +35,7 @@ def names_in(folder: Path) -> list[str]:
     [
         ("c-epoll", {"server.c": ['reply_init("mine", ', 'config_listen(&config, "mine")', "servers/c-epoll-et has"]}),
         ("go-nethttp", {"main.go": ['= "mine"']}),
-        ("py-asyncio", {"server.py": ['VARIANT = "mine"', '"""mine: the standard']}),
+        ("py-asyncio", {"server.py": ['LoopServer("mine")', '"""mine: the standard']}),
     ],
 )
 def test_the_copy_says_its_own_name_everywhere(tmp_path: Path, like: str, expected: dict[str, list[str]]) -> None:
