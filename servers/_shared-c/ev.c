@@ -120,7 +120,6 @@ static uint64_t read_clock_ms(void)
 void ev_begin(const struct config *config, int listen_fd, const struct ev_readiness *readiness)
 {
     ev.readiness = readiness;
-    ev.now_ms = read_clock_ms();
     drain_ms = config->drain_ms;
 
     sigset_t stop_signals; /* read as events, so that no turn is interrupted half-way */
@@ -138,6 +137,8 @@ void ev_begin(const struct config *config, int listen_fd, const struct ev_readin
     ev.listener = (struct ev_watch){.fd = listen_fd, .interest = POLLIN, .on_ready = on_listener};
     if (!readiness->add(&stop) || !readiness->add(&ev.listener) || (wake.fd >= 0 && !readiness->add(&wake)))
         ev_fail("watching the listener and signals");
+    processes_meet();
+    ev.now_ms = read_clock_ms();
 }
 
 bool ev_goes_on(void) { return !ev.is_draining || (conn_any_open() && ev.now_ms < drain_end_ms); }

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -22,6 +24,7 @@ static struct child {
     int wake_fd;
 } *children;
 static int child_count, own = -1;
+static atomic_int *ready; /* how many children are, in memory they share */
 
 static void fail(const char *what)
 {
@@ -49,6 +52,9 @@ int processes_fork(int count)
     if (!(children = calloc((size_t)count, sizeof *children)) || !stats_share(count) ||
         sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
         fail("calloc, mmap or sigprocmask");
+    ready = mmap(NULL, sizeof *ready, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (ready == MAP_FAILED)
+        fail("mmap");
     for (int i = 0; i < count; i++) { /* each child needs all of them */
         if ((children[i].wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
             fail("eventfd");
@@ -136,6 +142,18 @@ int processes_wait(const char *variant, int drain_ms)
         is_stopping = is_stopping || must_stop;
     }
     return exit_code;
+}
+
+void processes_meet(void)
+{
+    if (own < 0)
+        return;
+    atomic_fetch_add(ready, 1);
+    sigset_t pending;
+    do { /* once per start, for a few ms: not worth more than looking */
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        sigpending(&pending); /* cannot fail */
+    } while (atomic_load(ready) < child_count && !sigismember(&pending, SIGTERM)); /* SIGTERM: another one failed */
 }
 
 int processes_wake_fd(void) { return own < 0 ? -1 : children[own].wake_fd; }

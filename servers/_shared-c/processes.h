@@ -14,6 +14,10 @@ int processes_fork(int count);
 /* The parent's part. Returns its exit code once all children have ended: 0, or 1 if one ended unasked or badly. */
 int processes_wait(const char *variant, int drain_ms);
 
+/* In a child that is ready to serve: waits until all are, so that /stats never tells the sums of some. Clients queue
+ * meanwhile. */
+void processes_meet(void);
+
 /* In a child: the eventfd that others write when there was a release; -1 in a server of one process. */
 int processes_wake_fd(void);
 
