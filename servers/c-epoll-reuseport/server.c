@@ -78,8 +78,10 @@ static int serve(const struct config *config, int listen_fd)
 int main(void)
 {
     struct config config = config_read();
-    config.reuseport = true; /* what this variant is about */
     reply_init("c-epoll-reuseport", config.nonce);
+    if (!config.reuseport)
+        close(config_open(&config)); /* fails where another server listens: from here on the two would share the port */
+    config.reuseport = true;
 
     int *listeners = calloc((size_t)config.processes, sizeof *listeners);
     if (!listeners)
@@ -92,9 +94,11 @@ int main(void)
         if (i != own)
             close(listeners[i]); /* best effort */
     }
+    int listen_fd = own >= 0 ? listeners[own] : -1;
+    free(listeners);
     if (own >= 0) {
         stats_open(config.instance);
-        return serve(&config, listeners[own]);
+        return serve(&config, listen_fd);
     }
     config_announce(&config, "c-epoll-reuseport");
     return processes_wait("c-epoll-reuseport", config.drain_ms);
