@@ -96,7 +96,7 @@ def pages_table(rows: Sequence[PageRow]) -> Table:
 
 def lab_table(pages: Sequence[PageRow], variants: Sequence[VariantRow]) -> Table:
     """The lab as it stands: each page and each variant, what it is for or how it serves, where, and its state."""
-    table = plain_table("The lab", "what", "about", "address", "state", wrap={"about"})
+    table = plain_table("The lab", "what", "about", "address", "state", wrap={"about", "state"})
     for page in pages:
         name, _, about = page.page.partition(": ")
         table.add_row(Text(name), Text(about), Text(page.address), _state(page.state))

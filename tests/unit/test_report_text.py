@@ -241,6 +241,17 @@ def test_pages_and_variants_are_listed_with_their_state() -> None:
     assert "c-epoll C, http: one epoll loop - [red]" == squeezed(whole[4])
 
 
+def test_a_long_reason_cuts_neither_names_nor_addresses() -> None:
+    """It takes the lines it needs; whoever reads why a variant is not verified reads all of it."""
+    reason = "c-epoll: contract check 'plain' failed: expected 200, text/plain, 13 bytes, Server, Date, seen status 404"
+    whole = lines(lab_table([], [VariantRow(C_EPOLL, "127.1.0.1:8080", reason)]), width=80)
+
+    assert whole[2].startswith("c-epoll ")
+    assert "127.1.0.1:8080" in whole[2]
+    assert "…" not in "".join(whole)
+    assert "404" in "".join(whole)
+
+
 def test_plan_shows_order_load_and_what_is_left_out() -> None:
     """Each trial with its load and processes, the least time, and the reasons for what is not run."""
     lab = Lab(
