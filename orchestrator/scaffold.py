@@ -82,7 +82,7 @@ def _new_folder(lab: Lab, name: str, path: Path | None) -> Path:
     if name in lab.variants:
         raise BadInput(f"{shown(name)} is a variant already, in {lab.variants[name].folder}; write another name")
     parent = lab.root / "servers" if path is None else path
-    folder = Path(os.path.abspath(parent if path is not None and path.name == name else parent / name))
+    folder = (parent if path is not None and path.name == name else parent / name).resolve()
     if folder.exists():
         raise BadInput(f"{folder} is there already; write another name, or another --path")
     return folder
