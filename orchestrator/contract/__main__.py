@@ -52,7 +52,7 @@ def describe(line: dict[str, Any]) -> str:
     for name in ("sent", "received"):
         if line[f"{name}_b64"] is not None:
             kept = base64.b64decode(line[f"{name}_b64"])
-            text += f"\n          {name:8}: {kept[:600]!r}, {line[f'{name}_bytes']} bytes in all"
+            text += f"\n          {name:8}: {kept[:300]!r}, {line[f'{name}_bytes']} bytes in all"
     return text
 
 

@@ -91,13 +91,15 @@ def left(site: Site, path: str, leave: Callable[[Talk], None], key: str) -> str:
 
 
 def settled(site: Site, watch: Talk, key: str) -> int:
-    """Return a count of /stats once it has stopped changing: earlier checks' connections may still be closing."""
-    last = [-1, counted(site.stats(watch), key)]
+    """Return a count of /stats once nobody but the watching connection is in it, or the count that will not fall.
+
+    Checks before this one may have left connections that the server lingers over.
+    """
+    least = 1 if key == "active" else 0
     deadline_s = time.monotonic() + FREED_S
-    while last[-1] != last[-2] and time.monotonic() < deadline_s:
-        time.sleep(0.1)
-        last.append(counted(site.stats(watch), key))
-    return last[-1]
+    while (count := counted(site.stats(watch), key)) > least and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    return count
 
 
 def wait_count(site: Site, watch: Talk, key: str, wanted: int, why: str) -> None:

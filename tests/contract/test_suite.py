@@ -1,0 +1,328 @@
+"""What the suite says about itself: the question it understands, what a variant lacks, results as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.contract import run as runner
+from orchestrator.contract.check import CHECKS, Site, Skipped, counted
+from orchestrator.contract.drain import judge_exit
+from orchestrator.contract.kernel import descriptors, listeners, parse_dump, read_aborts, server_processes
+from orchestrator.contract.malformed import REFUSED
+from orchestrator.contract.table import ACTS, BY_ID, ITEMS, ROUTES
+from orchestrator.contract.talk import TAPE_MAX, Broken, Talk
+from orchestrator.contract.told import BadQuestion, Told, read_told
+
+ROOT = Path(__file__).parents[2]
+ASKED: dict[str, Any] = {"host": "127.0.0.1", "port": 8080, "variant": "one"}
+
+
+def told(**more: Any) -> Told:
+    return read_told(json.dumps(ASKED | more))
+
+
+# ---- the table ----
+
+
+def test_every_line_of_the_table_has_a_check_and_every_check_a_line() -> None:
+    """A check without a line would never run, a line without a check would end in an error."""
+    assert {item.id for item in ITEMS} == set(CHECKS)
+    assert len(ITEMS) == len(BY_ID)
+
+
+def test_the_table_is_well_formed() -> None:
+    """Ids are kebab-case, acts and routes exist, titles and sentences are there."""
+    for item in ITEMS:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", item.id)
+        assert item.act in ACTS
+        assert set(item.needs) <= set(ROUTES)
+        assert item.title
+        assert item.sentence
+
+
+def test_each_act_but_wire_runs_its_checks_one_by_one() -> None:
+    """Their counts are of the whole server."""
+    assert [] == [item.id for item in ITEMS if item.act != "wire" and not item.alone]
+
+
+# ---- the question ----
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected one JSON object, got '{'"),
+        ("[1]", "expected one JSON object, got '[1]'"),
+        ('{"port": 1, "variant": "x"}', "host: missing"),
+        (json.dumps(ASKED | {"prot": 1}), "prot: not known; known are host, port"),
+        (json.dumps(ASKED | {"port": "8080"}), "port: expected int, got '8080'"),
+        (json.dumps(ASKED | {"port": True}), "port: expected int, got True"),
+        (json.dumps(ASKED | {"backlog": 0}), "backlog: expected more than 0, got 0"),
+        (json.dumps(ASKED | {"act": "wires"}), "act: expected one of wire, crowd, starve, drain, linger, got 'wires'"),
+        (json.dumps(ASKED | {"only": "plain"}), "only: expected a list of check ids, got 'plain'"),
+        (json.dumps(ASKED | {"only": ["plane"]}), "only: 'plane' is no check"),
+        (json.dumps(ASKED | {"lacks": ["plane"]}), "lacks: 'plane' is no check"),
+        (json.dumps(ASKED | {"crowd": None}), "crowd: expected int, got None"),
+    ],
+)
+def test_a_question_that_is_not_understood_is_refused_in_a_line(text: str, message: str) -> None:
+    """The line begins with the key and says what was expected and seen."""
+    with pytest.raises(BadQuestion) as caught:
+        read_told(text)
+
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_null_means_not_checked_and_a_route_may_be_lacking() -> None:
+    """What verify has no number for it passes as null."""
+    seen = told(backlog=None, nofile=None, pid=None, only=None, nonce=None, processes=None, lacks=["hold", "slow-body"])
+
+    assert (None, None, None, None, None, 1) == (
+        seen.backlog, seen.nofile, seen.pid, seen.only, seen.nonce, seen.processes,
+    )  # fmt: skip
+    assert {"hold", "slow-body"} == seen.lacks
+    assert "" == told().nonce
+
+
+# ---- results ----
+
+
+class Answering:
+    """A server of one sort of bytes: reads something, answers `reply`, closes."""
+
+    def __init__(self, reply: bytes):
+        self.reply = reply
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(65536)
+                client.sendall(self.reply)
+
+    def close(self) -> None:
+        self.listener.close()
+
+
+HELLO = (
+    b"HTTP/1.1 200 OK\r\nServer: one\r\nDate: x\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!"
+)
+
+
+@pytest.fixture
+def hello() -> Iterator[Answering]:
+    server = Answering(HELLO)
+    yield server
+    server.close()
+
+
+def outcomes(server: Answering, **asked: Any) -> dict[str, str]:
+    lines = list(runner.run(told(port=server.port, patience_s=2, **asked)))
+    return {line["id"]: line["outcome"] for line in lines}
+
+
+def test_what_is_declared_lacking_is_declared_where_it_is(hello: Answering) -> None:
+    """/plain is kept and not-found is not: only the second may be declared."""
+    assert {"plain": "passed", "not-found": "failed"} == outcomes(hello, only=["plain", "not-found"])
+    assert {"plain": "passed", "not-found": "declared"} == outcomes(
+        hello, only=["plain", "not-found"], lacks=["not-found"]
+    )
+
+
+def test_what_is_declared_lacking_but_kept_fails(hello: Answering) -> None:
+    """A declaration that is no longer true is removed, not carried along."""
+    (line,) = runner.run(told(port=hello.port, patience_s=2, only=["plain"], lacks=["plain"]))
+
+    assert ("failed", "declared but kept: remove it from lacks") == (line["outcome"], line["seen"])
+
+
+def test_a_lacking_route_takes_along_the_checks_that_need_it(hello: Answering) -> None:
+    """Without /hold there is nothing to release; /hold itself is still looked at, lest it be kept."""
+    lines = {
+        line["id"]: line
+        for line in runner.run(told(port=hello.port, patience_s=1, only=["hold", "release"], lacks=["hold"]))
+    }
+
+    assert "declared" == lines["release"]["outcome"]
+    assert "needs /hold, which it declares lacking" == lines["release"]["seen"]
+    assert "declared" == lines["hold"]["outcome"]
+    assert "HTTP/1.1 200 OK" in lines["hold"]["seen"]
+
+
+def test_a_server_that_is_not_there_fails_every_check_in_a_line_each() -> None:
+    """Nothing hangs, nothing passes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    lines = list(runner.run(told(port=port, only=["plain", "tls-hello", "stats-requests", "slow-body"])))
+
+    assert ["failed"] * 4 == [line["outcome"] for line in lines]
+    assert {"a connection"} == {line["expected"] for line in lines}
+
+
+def test_a_check_that_never_ends_is_reported_and_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect of the suite, or a server that dribbles for ever, does not keep the others from their results."""
+    never = threading.Event()
+    monkeypatch.setattr(runner, "CHECK_MOST_S", 0.2)
+    monkeypatch.setitem(CHECKS, "plain", lambda site: str(never.wait(30)))
+    monkeypatch.setitem(CHECKS, "head", lambda site: "seen")
+    begun_s = time.monotonic()
+    lines = {line["id"]: line for line in runner.run(told(only=["plain", "head"]))}
+    took_s = time.monotonic() - begun_s
+    never.set()
+
+    assert ("failed", "not ended after 0.2 s") == (lines["plain"]["outcome"], lines["plain"]["seen"])
+    assert "passed" == lines["head"]["outcome"]
+    assert took_s < 25
+
+
+def test_an_error_in_a_check_is_a_failure_and_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not pass for a kept promise, nor end the act."""
+
+    def broken(site: Site) -> str:
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setitem(CHECKS, "plain", broken)
+    (line,) = runner.run(told(only=["plain"]))
+
+    assert ("failed", "the check itself failed: ZeroDivisionError: no") == (line["outcome"], line["seen"])
+
+
+def test_a_count_that_is_null_skips_and_one_that_is_none_fails() -> None:
+    """ "Cannot be counted" is honest; a string is a defect."""
+    assert 3 == counted({"active": 3}, "active")
+    with pytest.raises(Skipped):
+        counted({"active": None}, "active")
+    with pytest.raises(Broken):
+        counted({"active": "3"}, "active")
+
+
+def test_the_command_prints_json_lines_and_done(hello: Answering) -> None:
+    """The interface that verify reads; exit code 1 because one failed."""
+    asked = ASKED | {"port": hello.port, "only": ["plain", "not-found"], "patience_s": 2}
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.contract", json.dumps(asked)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert 1 == done.returncode
+    assert {"done": True} == lines.pop()
+    assert {"plain", "not-found"} == {line["id"] for line in lines}
+    for line in lines:
+        assert {"id", "title", "outcome", "expected", "seen", "sent_b64", "received_b64", "took_s"} <= set(line)
+
+
+def test_the_command_refuses_in_a_line() -> None:
+    """Exit code 2, no traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.contract", '{"host": 1}'],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (2, "", 1) == (done.returncode, done.stdout, len(done.stderr.splitlines()))
+
+
+# ---- parts ----
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", "one Content-Length in the reply"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", "a reply's body of 9 bytes"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", "a whole reply"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello", "a header line"),
+        (b"HTTP/2 200 OK\r\nContent-Length: 5\r\n\r\nhello", "a status line"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "a chunk size"),
+    ],
+)
+def test_a_reply_is_read_strictly(reply: bytes, expected: str) -> None:
+    """What another client might not understand is no right reply."""
+    server = Answering(reply)
+    try:
+        with Talk("127.0.0.1", server.port, 2.0) as talk, pytest.raises(Broken) as caught:
+            talk.ask("/plain")
+    finally:
+        server.close()
+
+    assert expected == caught.value.expected
+
+
+def test_a_tape_keeps_the_beginning_and_the_count() -> None:
+    """A 1 MiB request does not make a 1 MiB report."""
+    server = Answering(b"x" * 100_000)
+    try:
+        with Talk("127.0.0.1", server.port, 2.0) as talk:
+            talk.send(b"hello")
+            talk.rest()
+    finally:
+        server.close()
+
+    assert (b"hello", 5) == (talk.sent.kept, talk.sent.total)
+    assert (TAPE_MAX, 100_000) == (len(talk.received.kept), talk.received.total)
+
+
+def test_the_kernel_shows_the_backlog_of_ones_own_listener_and_whose_it_is() -> None:
+    """A known listener calibrates the instrument: its backlog, its process, its descriptor."""
+    with socket.create_server(("127.0.0.1", 0), backlog=23) as listener:
+        port = listener.getsockname()[1]
+        (seen,) = listeners("127.0.0.1", port)
+        elsewhere = listeners("127.0.0.9", port)
+        with socket.create_connection(("127.0.0.1", port)):
+            (queued,) = listeners("127.0.0.1", port)
+
+        assert ("127.0.0.1", port, 0, 23) == seen[:4]
+        assert 1 == queued.queued
+        assert [] == elsewhere
+        assert f"socket:[{seen.inode}]" in (descriptors(os.getpid()) or [])
+        assert [] == server_processes("127.0.0.1", port)  # never the suite's own process
+
+
+def test_the_kernels_refusal_is_an_error() -> None:
+    """NLMSG_ERROR with -EPERM, as a namespace without the right answers."""
+    refusal = (20).to_bytes(4, sys.byteorder) + (2).to_bytes(2, sys.byteorder) + bytes(10)
+    refusal += (-1).to_bytes(4, sys.byteorder, signed=True)
+
+    with pytest.raises(OSError, match="sock_diag refused"):
+        parse_dump(refusal)
+
+
+def test_the_abort_counters_are_found() -> None:
+    """None found would prove nothing."""
+    seen = read_aborts()
+
+    assert {"TCPAbortOnData", "TCPAbortOnClose"} <= set(seen)
+
+
+@pytest.mark.parametrize(
+    ("code", "took_s", "right"), [(0, 1.0, True), (0, 60.0, False), (1, 1.0, False), (137, 5.0, False)]
+)
+def test_a_servers_end_is_judged_by_code_and_time(code: int, took_s: float, right: bool) -> None:
+    """0 within LAB_DRAIN_S; a kill or an error is neither."""
+    assert right == judge_exit(code, took_s, 5.0)[0]
+
+
+def test_malformed_requests_of_a_check_differ() -> None:
+    """A case written twice would prove half of what it seems to."""
+    for status, requests in REFUSED.values():
+        assert len(requests) == len(set(requests))
+        assert status in (None, 431, 501)
