@@ -6,9 +6,8 @@ And the live page draws the same panels in a browser, before there is anything t
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,10 +51,6 @@ class Watched:
 # The page in a browser: what a wait may take, and where pictures go for whoever wants to look (LAB_SCREENSHOTS).
 PATIENCE_S = 30.0
 PAGE = f"http://127.0.0.1:{PORTS['web_port']}/lab"
-FLAGS = (
-    "headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
-    "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1400,1400",
-)  # fmt: skip
 
 
 class Page:
@@ -96,23 +91,10 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    assert shutil.which("chromium") and shutil.which("chromedriver"), "make test installs chromium-driver"
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for flag in FLAGS:
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Page:
     folder = Path(os.environ.get("LAB_SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
     folder.mkdir(parents=True, exist_ok=True)
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    try:
-        yield Page(driver, folder)
-    finally:
-        driver.quit()
+    return Page(browser, folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,3 +120,23 @@ def test_nothing_of_a_run_is_left(lab: LabFile, document: dict[str, Any], client
     """A run that found no standing lab leaves none."""
     assert [] == lab.containers(client)
     assert "all" == document["suite"]
+
+
+@pytest.mark.browser
+def test_the_report_opens_from_disk(lab: LabFile, document: dict[str, Any], browser: Any) -> None:
+    """One file: every chart is drawn, tables sort, raw data is one click away, and the console has no complaint."""
+    page = Path(lab.run("report").stdout.strip())
+    browser.get(page.as_uri())
+    charts = browser.find_elements("css selector", "[data-chart] .chart")
+    first = browser.find_element("css selector", "table.sorts tbody td").text
+    browser.find_elements("css selector", "table.sorts th button")[0].click()
+    names = [row.text.split()[0] for row in browser.find_elements("css selector", "table.sorts")[0].find_elements(
+        "css selector", "tbody tr")]  # fmt: skip
+    raw = browser.find_element("css selector", "details a[href]").get_attribute("href")
+
+    assert len(charts) >= 8
+    assert all(chart.find_elements("tag name", "svg") for chart in charts)
+    assert first
+    assert sorted(names, reverse=True) == names
+    assert Path(raw.removeprefix("file://")).is_file()
+    assert [] == [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]

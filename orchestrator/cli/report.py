@@ -1,0 +1,68 @@
+"""`lab report`: a run, or several side by side, as a page to open, send or paste."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.group import Context, lab
+from orchestrator.errors import BadInput, StoreDamaged
+from orchestrator.model import Run
+from orchestrator.report.asjson import show_document
+from orchestrator.report.page.content import read_run
+from orchestrator.report.page.html import relative_folder, render_html
+from orchestrator.report.page.plain import render_csv, render_junit, render_markdown
+from orchestrator.results.folder import run_folder
+from orchestrator.results.store import open_store
+from orchestrator.run import results_folder
+
+FORMATS = {"html": "html", "markdown": "md", "json": "json", "csv": "csv", "junit": "xml"}
+
+
+@lab.command(epilog="Examples: lab report, lab report --format markdown --out -, lab report RUN1 RUN2 --out both.html")
+@click.argument("run_ids", nargs=-1, metavar="[RUN]...")
+@click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="html", help="What to write (html).")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to (the run's folder); - is stdout."
+)
+@click.pass_obj
+def report(ctx: Context, run_ids: tuple[str, ...], kind: str, out: Path | None) -> None:
+    """Write a report of the newest run, or of the runs named (a unique beginning will do)."""
+    results = results_folder(ctx.root)
+    if not (results / "lab.db").exists():
+        raise BadInput(f"{results / 'lab.db'}: there are no results yet. Next: lab run quick")
+    with open_store(results / "lab.db") as store:
+        runs = [store.read_run(run_id) for run_id in run_ids] or [store.read_run(None)]
+    path = out or run_folder(results, runs[0].run_id) / f"report.{FORMATS[kind]}"
+    text = _render(ctx, runs, kind, path, results / "runs")
+    if str(path) == "-":
+        click.echo(text, nl=not text.endswith("\n"))
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreDamaged(
+            f"{path}: expected to write the report, but {error.strerror or error}. Try: --out FILE"
+        ) from error
+    click.echo(str(path))
+
+
+def _render(ctx: Context, runs: list[Run], kind: str, path: Path, folder: Path) -> str:
+
+    title = runs[0].suite if len(runs) == 1 else f"{len(runs)} runs side by side"
+    if kind == "json":
+        documents = [show_document(run) for run in runs]
+        return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2) + "\n"
+    if kind == "csv":
+        return render_csv(runs)
+    if kind == "junit":
+        return render_junit(runs)
+    parts = [read_run(run) for run in runs]
+    return (
+        render_markdown(title, parts)
+        if kind == "markdown"
+        else render_html(title, parts, relative_folder(path, folder))
+    )

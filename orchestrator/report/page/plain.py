@@ -1,0 +1,71 @@
+"""The same as text for other programs and places: Markdown for a pull request, CSV for a spreadsheet, JUnit for CI."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from junitparser import Error, JUnitXml, Skipped, TestCase, TestSuite
+
+from orchestrator.model import Run
+from orchestrator.report.page.content import Part, Section
+from orchestrator.verdicts.summary import METRIC_NAMES, summarise_run
+
+
+def render_markdown(title: str, parts: Sequence[Part]) -> str:
+    """Return the verdict, one table for each scenario, and what must be known of it."""
+    lines = [f"# netpoll-lab: {title}", ""]
+    for part in parts:
+        lines += [f"Run `{part.run_id}`, {part.timing}.", "", *(f"> {sentence}" for sentence in part.sentences), ""]
+        for section in part.sections:
+            lines += _table(section)
+        lines += [f"Again: `{part.reproduce}`", ""]
+    return "\n".join(lines)
+
+
+def render_csv(runs: Sequence[Run]) -> str:
+    """Return one line for each run, scenario and variant, with every metric in its own unit; empty: not measured."""
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    names = [name for name in METRIC_NAMES if name != "errors"]
+    writer.writerow(["run_id", "scenario", "variant", "reverted", "planned", "valid", "errors", *names])
+    for run in runs:
+        for row in summarise_run(run):
+            figures = [getattr(row.metrics, name) for name in names]
+            errors = sum(row.metrics.errors.values())
+            head = [run.run_id, row.scenario, row.variant, row.reverted, row.planned, row.valid, errors]
+            writer.writerow([*head, *("" if value is None else value for value in figures)])
+    return output.getvalue()
+
+
+def render_junit(runs: Sequence[Run]) -> str:
+    """Return a test case for each planned trial: void ones are errors, those that never finished are skipped."""
+    document = JUnitXml("netpoll-lab")
+    for run in runs:
+        suite = TestSuite(run.run_id)
+        done = {trial.spec.index: trial for trial in run.trials}
+        for spec in run.plan.trials:
+            case = TestCase(f"{spec.scenario} {spec.variant} block {spec.block + 1}", f"{run.suite}.{spec.scenario}")
+            trial = done.get(spec.index)
+            if trial is None:
+                case.result = [Skipped("did not finish")]
+            else:
+                case.time = round(trial.loaded_s + trial.overhead_s, 3)
+                if trial.void is not None:
+                    case.result = [Error(trial.void, "void")]
+            suite.add_testcase(case)
+        document.add_testsuite(suite)
+    text: bytes = document.tostring()  # type: ignore[no-untyped-call]
+    return text.decode()
+
+
+def _table(section: Section) -> list[str]:
+    lines = [f"## {section.name} ({section.kind})", "", _line(section.headers)]
+    lines.append(_line(["---", *("--:" for _ in section.headers[1:])]))
+    lines += [_line([cell.text for cell in row]) for row in section.rows]
+    return [*lines, "", *(f"- {remark}" for remark in section.remarks), ""]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

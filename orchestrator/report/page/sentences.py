@@ -1,0 +1,107 @@
+"""Say in a sentence or two what a run shows, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from orchestrator.report import figures
+from orchestrator.verdicts.ablation import find_effects
+from orchestrator.verdicts.effect import LEAST_PAIRS
+from orchestrator.verdicts.summary import Summary
+
+Measured = tuple[float, Summary]
+
+
+def run_sentences(by_scenario: Mapping[str, Sequence[Summary]]) -> list[str]:
+    """Return one sentence for each scenario that was measured, and one on what they must not be used for."""
+    said = [sentence for rows in by_scenario.values() if (sentence := _scenario(rows))]
+    every = [row for rows in by_scenario.values() for row in rows]
+    void = [row for row in every if row.finished and not row.valid and not row.unsupported]
+    least = min((row.valid for row in every if row.valid), default=0)
+    if not said:
+        return ["No trial of this run is valid, so it says nothing about any variant."]
+    if least < LEAST_PAIRS:
+        said.append(
+            f"With {least} repetition{'s' if least != 1 else ''} of each this shows orders of magnitude; telling close "
+            f"variants apart takes {LEAST_PAIRS} or more (lab run SUITE --trials {LEAST_PAIRS})."
+        )
+    if void:
+        said.append(f"Nothing is known of {_list([f'{row.label} on {row.scenario}' for row in void])}: void.")
+    return said
+
+
+def _scenario(rows: Sequence[Summary]) -> str:
+    if any(row.reverted for row in rows):
+        return _taken_back(rows)
+    if rows[0].kind in ("hold", "storm"):
+        return _all_of(rows)
+    if rows[0].kind == "ramp":
+        return _most(rows, lambda row: row.metrics.breaking_point, "went furthest", "")
+    return _most(rows, lambda row: row.metrics.throughput_per_s, "answered most", "/s")
+
+
+def _most(rows: Sequence[Summary], read: Callable[[Summary], float | None], verb: str, unit: str) -> str:
+    ranked = _ranked(rows, read)
+    if not ranked:
+        return ""
+    value, first = ranked[0]
+    bound = "at least " if first.is_at_least else ""
+    sentence = f"On {first.scenario} {first.label} {verb}: {bound}{figures.rate(value)}{unit}"
+    if len(ranked) > 1 and ranked[-1][0] > 0.0:
+        last_value, last = ranked[-1]
+        times = figures.three_digits(value / last_value)
+        sentence += f", {times} times {last.label}'s {figures.rate(last_value)}{unit}"
+    return sentence + "."
+
+
+def _taken_back(rows: Sequence[Summary]) -> str:
+    """An ablation: which settings lowered the ceiling, and which did nothing at all."""
+    effects = [effect for effect in find_effects(rows) if effect.reverted]
+    lower = [
+        f"{_name(effect.reverted)} ({figures.percent(effect.share)} of the ceiling)"
+        for effect in effects
+        if effect.share is not None and not effect.is_same and effect.share < 1.0
+    ]
+    none = [_name(effect.reverted) for effect in effects if effect.is_none]
+    told = [f"the ceiling falls without {_list(lower)}"] if lower else ["no setting taken back lowers the ceiling"]
+    if none:
+        told.append(f"taking back {_list(none)} has no effect")
+    return f"On {rows[0].scenario} {'; '.join(told)}."
+
+
+def _name(reverted: str) -> str:
+    return reverted.partition("=")[0].rpartition(".")[2]
+
+
+def _all_of(rows: Sequence[Summary]) -> str:
+    verb, what = ("held", "connections") if rows[0].kind == "hold" else ("answered", "connects")
+    measured = [row for row in rows if row.metrics.connections_held is not None]
+    if not measured:
+        return ""
+    complete = [row for row in measured if row.metrics.connections_held == row.metrics.connections_requested]
+    asked = figures.whole(max(row.metrics.connections_requested or 0 for row in measured))
+    if len(complete) == len(measured):
+        sentence = f"On {rows[0].scenario} {'all' if len(measured) > 1 else measured[0].label} {verb} {asked} {what}"
+    elif complete:
+        sentence = f"On {rows[0].scenario} {_list([row.label for row in complete])} {verb} all of {asked} {what}"
+    else:
+        best = max(measured, key=lambda row: row.metrics.connections_held or 0)
+        held = figures.whole(best.metrics.connections_held)
+        return f"On {rows[0].scenario} nobody {verb} all of {asked} {what}; {best.label} {verb} most, {held}."
+    ranked = _ranked(complete, lambda row: row.metrics.memory_bytes_per_connection)[::-1]
+    if len(ranked) > 1:
+        (least, first), (most, last) = ranked[0], ranked[-1]
+        sentence += f", for {figures.size(least)} each in {first.label} up to {figures.size(most)} in {last.label}"
+    return sentence + "."
+
+
+def _ranked(rows: Sequence[Summary], read: Callable[[Summary], float | None]) -> list[Measured]:
+    """Return what was measured, the largest first; specimens' wrong answers are no merit and are not ranked."""
+    found = [(value, row) for row in rows if (value := read(row)) is not None and row.valid]
+    return sorted(found, key=lambda one: -one[0])
+
+
+def _list(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
