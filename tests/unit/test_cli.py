@@ -179,7 +179,23 @@ def examples_of(verb: str) -> list[list[str]]:
 
 def test_the_verbs_are_these() -> None:
     """A new one is named here, on purpose."""
-    assert ["build", "check", "down", "gc", "new", "plan", "run", "show", "status", "tune", "up", "verify"] == VERBS
+    expected = [
+        "build",
+        "check",
+        "down",
+        "gc",
+        "new",
+        "plan",
+        "report",
+        "run",
+        "show",
+        "status",
+        "tune",
+        "up",
+        "verify",
+    ]
+
+    assert expected == VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)
