@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from orchestrator.containers.launch import Running
 from orchestrator.containers.talk import Job, log_of, send_signal, wait_end
+from orchestrator.contract.drain import EXIT_SLACK_S, judge_exit
 from orchestrator.errors import NotReady
 from orchestrator.verdicts.conformance import CheckResult, judged
 from orchestrator.verifying.pod import ContractPod
@@ -21,7 +22,6 @@ ACT = "process"
 CUT_DRAIN_S = 1.0  # LAB_DRAIN_S of the server whose time is not enough
 _CUT_MOST_S = 15.0  # far from both: the second it has, and the minute that its client asked for
 _CUT_DELAY_MS = 60_000
-_EXIT_SLACK_S = 1.0  # the engine notices an end up to so much later
 _START_S = 10  # for a process that must refuse to start
 _WORDS_MOST = 2000
 
@@ -143,14 +143,12 @@ class Outside:
 
     def exits(self, server: Running, told_s: float, most_s: float) -> tuple[bool, str, str]:
         """Judge the end of a server that was told to stop at told_s."""
-        expected = f"exit 0 within {most_s:g} s"
-        end = wait_end(self.pod.site.client, server, most_s + _EXIT_SLACK_S)
+        end = wait_end(self.pod.site.client, server, most_s + EXIT_SLACK_S)
         took_s = time.monotonic() - told_s
         if end is None:
-            return False, expected, f"still running after {took_s:.1f} s"
-        killed = ", out of memory" if end.out_of_memory else ""
-        is_kept = end.code == 0 and took_s <= most_s + _EXIT_SLACK_S
-        return is_kept, expected, f"exit {end.code}{killed} after {took_s:.1f} s"
+            return False, f"exit code 0 within {most_s:g} s", f"still running after {took_s:.1f} s"
+        is_kept, expected, seen = judge_exit(end.code, took_s, most_s)
+        return is_kept, expected, f"{seen}, out of memory" if end.out_of_memory else seen
 
     def drain_cut(self, server: Running, talker: Running, host: str) -> tuple[bool, str, str]:
         """SIGINT a server with CUT_DRAIN_S while somebody waits for an answer a minute away."""
