@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
+import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import docker
 import requests
 from docker.errors import APIError, NotFound
+from docker.utils.socket import read
 
 from orchestrator.containers.launch import Running
 from orchestrator.errors import NotReady
 
 _ENDED_EACH_S = 0.1  # between two looks at a container that is about to end
+_LOOK_MS = 1000  # without a word; then the container is looked at
+_HEADER = struct.Struct(">BxxxL")
+_STDERR = 2
 _WORDS_BYTES = 4000  # how much of what goes to stderr is kept
 
 
@@ -25,28 +33,67 @@ class Job:
     container: Running
     command: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    deadline_s: float = 60.0  # for all of it
     code: int | None = None  # once its lines are over
     words: str = ""  # the end of what it wrote to stderr
 
     def lines(self) -> Iterator[str]:
-        """Start it and yield each line of its standard output as it comes. Raises NotReady when it cannot start."""
+        """Start it and yield each line of its standard output as it comes.
+
+        Raises NotReady when it cannot start, when its container goes, and when it is not over after deadline_s.
+        """
         api = self.client.api
         try:
             job = api.exec_create(self.container.id, self.command, environment=dict(self.environment))
-            stream = api.exec_start(job["Id"], stream=True, demux=True)
             rest, complaints = b"", b""
-            for out, err in stream:
-                complaints = (complaints + (err or b""))[-_WORDS_BYTES:]
-                *whole, rest = (rest + (out or b"")).split(b"\n")
-                for line in whole:
-                    yield line.decode(errors="replace")
+            with contextlib.closing(api.exec_start(job["Id"], socket=True)) as stream:
+                for number, data in _frames(self._pieces(stream)):
+                    if number == _STDERR:
+                        complaints = (complaints + data)[-_WORDS_BYTES:]
+                        continue
+                    *whole, rest = (rest + data).split(b"\n")
+                    for line in whole:
+                        yield line.decode(errors="replace")
             if rest:
                 yield rest.decode(errors="replace")
             self.words = complaints.decode(errors="replace")
             self.code = api.exec_inspect(job["Id"])["ExitCode"]
-        except (APIError, requests.RequestException) as error:
+        except (APIError, requests.RequestException, OSError) as error:
             said = error.explanation if isinstance(error, APIError) else error
             raise NotReady(f"{self.container.name}: could not run {self.command[0]}: {said}") from error
+
+    def _pieces(self, stream: Any) -> Iterator[bytes]:
+        """Yield what comes. An engine may leave the stream of a removed container open for ever (seen with 20.10)."""
+        end_s = time.monotonic() + self.deadline_s
+        ready = select.poll()
+        ready.register(stream, select.POLLIN | select.POLLHUP)
+        while True:
+            if time.monotonic() > end_s:
+                raise NotReady(f"{self.container.name}: {self.command[0]} is not over after {self.deadline_s:g} s")
+            if not ready.poll(_LOOK_MS):
+                if not self.client.api.inspect_container(self.container.id)["State"]["Running"]:
+                    raise NotReady(f"{self.container.name}: ended while {self.command[0]} ran in it")
+                continue
+            data = read(stream, 65536)
+            if not data:
+                return
+            yield bytes(data)
+
+
+def _frames(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield (stream, data) from what the engine sends: eight bytes before each part, its stream and its length.
+
+    Source: the engine's API, "attach to a container", stream format.
+    """
+    data = b""
+    for piece in pieces:
+        data += piece
+        while len(data) >= _HEADER.size:
+            number, length = _HEADER.unpack_from(data)
+            if len(data) < _HEADER.size + length:
+                break
+            yield number, data[_HEADER.size : _HEADER.size + length]
+            data = data[_HEADER.size + length :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from orchestrator.verifying.pod import ContractPod
 
 ACT = "limited"
 OWN_BYTES = "own-bytes"
+HEALTH = "health-check"
 _DELAY_S = 0.2  # what one with a fixed delay is told
 _CLIENTS = 60
 _PATIENCE_S = 2.0  # ten times the delay
@@ -36,9 +37,10 @@ def perform_limited(pod: ContractPod, asked: Asked) -> list[CheckResult]:
     results = _probed(pod, free)
     if variant.speaks == "raw":
         results.append(_judged(pod, OWN_BYTES, OWN_BYTES_TITLE, lambda: _own_bytes(pod, free)))
+    outside = Outside(pod, () if variant.image else (HEALTH,), variant.lacks)
+    results += outside.judge(HEALTH, lambda: outside.health_check(server, variant.port))
     told_s = time.monotonic()
     send_signal(pod.site.client, server, "SIGTERM")
-    outside = Outside(pod, (), variant.lacks)
     results.append(_judged(pod, DRAIN_EXIT.id, DRAIN_EXIT.title, lambda: outside.exits(server, told_s, DRAIN_S)))
     return [one for one in results if asked.only is None or one.id in asked.only]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from orchestrator.errors import NotReady, Unsupported
 from orchestrator.model import Profile, Variant
 
 READY_S = 40.0  # for a server to listen: several pods share one CPU, and a JVM takes a second of it
-ACT_S = 240.0  # for one act; seen: up to a minute. Whoever is not done then is ended
+ACT_S = 240.0  # for one act; seen: up to a minute
 
 
 @dataclass(slots=True)
@@ -89,24 +88,18 @@ class ContractPod:
     def ask(self, talker: Running, module: str, told: Mapping[str, object]) -> Iterator[dict[str, object]]:
         """Run a module of the swarm image beside the server and yield the JSON objects it says, as they come.
 
-        One that takes longer than ACT_S is ended with its container. Raises NotReady with its last words when it ends
-        with another exit code than 0 or 1 (1: a check failed), or says what is no JSON.
+        Raises NotReady with its last words when it ends with another exit code than 0 or 1 (1: a check failed), says
+        what is no JSON, or takes longer than ACT_S.
         """
-        job = Job(self.site.client, talker, ["python3", "-m", module, json.dumps(told)])
-        late = threading.Timer(ACT_S, remove, (self.site.client, talker.id))
-        late.daemon = True
-        late.start()
-        try:
-            for line in job.lines():
-                try:
-                    said = json.loads(line)
-                except ValueError:
-                    raise NotReady(f"{talker.name}: {module} said {line[:200]!r}, which is no JSON") from None
-                if not isinstance(said, dict):
-                    raise NotReady(f"{talker.name}: {module} said {line[:200]!r}, which is no JSON object")
-                yield said
-        finally:
-            late.cancel()
+        job = Job(self.site.client, talker, ["python3", "-m", module, json.dumps(told)], deadline_s=ACT_S)
+        for line in job.lines():
+            try:
+                said = json.loads(line)
+            except ValueError:
+                raise NotReady(f"{talker.name}: {module} said {line[:200]!r}, which is no JSON") from None
+            if not isinstance(said, dict):
+                raise NotReady(f"{talker.name}: {module} said {line[:200]!r}, which is no JSON object")
+            yield said
         if job.code not in (0, 1):
             last = (job.words.strip().splitlines() or ["nothing"])[-1]
             raise NotReady(f"{talker.name}: {module} ended with {job.code}; its last words: {last[:300]!r}")
