@@ -188,11 +188,13 @@ def _verify(
     """Verify one variant in a pod of its own."""
     began_s = time.monotonic()
     variant, sanitizer = job.variant, job.sanitizer
+    order = {row[1]: place for place, row in enumerate(all_checks())}
 
     def conformance(results: Sequence[CheckResult], unsupported: str = "") -> Conformance:
         took_s = time.monotonic() - began_s
         deviations = variant.deviations if sanitizer is None else ()
-        return Conformance(job.name, job.image, tuple(results), unsupported, took_s, deviations)
+        ordered = sorted(results, key=lambda one: order.get(one.id, len(order)))
+        return Conformance(job.name, job.image, tuple(ordered), unsupported, took_s, deviations)
 
     if kernel is not None and kernel < variant.kernel_least:
         needed, here = (".".join(map(str, version)) for version in (variant.kernel_least, kernel))

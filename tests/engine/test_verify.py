@@ -121,12 +121,12 @@ def test_a_broken_variant_is_found_shown_and_left_out(odd: LabFile, client: dock
     document = odd.show()
     odd.run("run", "short@impostor", "--attempt")
 
-    assert ["failed"] == [line.split()[-1] for line in verify if "server-name" not in line]
-    assert 1 == sum("server-name: " in line for line in verify)
+    assert "failed" == verify[0].split()[-1]
+    assert ["server-name:", "stats:"] == [line.split()[1] for line in verify[1:]]
     assert r"sent     b'GET /plain HTTP/1.1\r\n" in done.stdout
     assert r"\r\nServer: c-epoll\r\n" in done.stdout
     assert "lab: impostor: contract not kept; runs leave it out" in done.stderr
-    reason = "failed verification: 1 check failed: server-name. Try: lab verify impostor"
+    reason = "failed verification: 2 checks failed: server-name, stats. Try: lab verify impostor"
     assert f"left out: impostor on short: {reason}" in ran.stdout
     assert [{"variant": "impostor", "scenario": "short", "reason": reason}] == document["left_out"]
     assert [("c-epoll", None)] == [(t["variant"], t["void"]) for t in document["trials"]]
