@@ -70,7 +70,7 @@ impl Connection {
         }
     }
 
-    pub async fn talk(mut self) {
+    pub async fn talk(&mut self) {
         let mut drain = pin!(self.server.drain.notified());
         drain.as_mut().enable(); // before is_draining is read, so that it cannot be missed
         while self.receive(drain.as_mut()).await.is_ok() {
@@ -94,16 +94,16 @@ impl Connection {
             };
         }
         if !self.server.is_draining.load(SeqCst) {
-            let told = race(drain, async {
+            let too_late = pin!(async {
                 match deadline {
                     Some(at) => sleep_until(at).await,
                     None => pending().await,
                 }
             });
-            match race(self.fill(), told).await {
+            match race(pin!(self.fill()), race(drain, too_late)).await {
                 Either::Left(filled) => return filled,
                 Either::Right(Either::Left(())) => {}
-                Either::Right(Either::Right(())) => return Err(Over), // too late
+                Either::Right(Either::Right(())) => return Err(Over),
             }
         }
         timeout(LAST_CALL, self.fill()).await.unwrap_or(Err(Over)) // unless a request has just come
@@ -124,17 +124,16 @@ impl Connection {
     }
 
     /// Waits for `end`, and reads all the while: it is the end of input that tells that the client left.
-    async fn wait(&mut self, end: impl Future<Output = ()>) -> Result<(), Over> {
+    async fn wait(&mut self, mut end: Pin<&mut impl Future<Output = ()>>) -> Result<(), Over> {
         self.input.compact();
-        let mut end = pin!(end);
         loop {
-            let heard = async {
+            let heard = pin!(async {
                 if self.input.data.len() < INPUT_MAX {
                     self.fill().await // it asks on already: that has to wait its turn
                 } else {
                     self.leaves().await
                 }
-            };
+            });
             match race(end.as_mut(), heard).await {
                 Either::Left(()) => return Ok(()),
                 Either::Right(heard) => heard?,
@@ -172,7 +171,7 @@ impl Connection {
     }
 
     /// Drops what the client still sends, so that the reply it has not read yet survives the close.
-    async fn discard(mut self) {
+    async fn discard(&mut self) {
         if self.stream.shutdown().await.is_err() {
             return;
         }
@@ -226,10 +225,10 @@ impl Connection {
             return Err(Over); // an earlier reply does not wait for this one
         }
         match route {
-            Route::Delay(ms) => self.wait(sleep_until(now + Duration::from_millis(ms))).await,
+            Route::Delay(ms) => self.wait(pin!(sleep_until(now + Duration::from_millis(ms)))).await,
             _ => {
                 let server = self.server;
-                self.wait(server.gate.hold()).await
+                self.wait(pin!(server.gate.hold())).await
             }
         }
     }

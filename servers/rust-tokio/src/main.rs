@@ -2,7 +2,7 @@
 //!
 //! The code reads like go-net's: a loop that awaits bytes, answers, and awaits again. But where a goroutine keeps a stack
 //! while it waits, the compiler turns each of these functions into a struct that holds exactly what is alive across
-//! its awaits, a few hundred bytes in all, and its waiting into a state of it. A task is that struct on the heap. Nothing
+//! its awaits (640 bytes for all of them here), and its waiting into a state of it. A task is that struct on the heap. Nothing
 //! runs by itself: on EAGAIN the task leaves its waker with the socket and returns to the executor's loop, which asks epoll
 //! (one instance, edge-triggered, every socket registered once) when no task is ready; the waker puts the task back into
 //! the queue. Dropping a future cancels it, so waiting for "the end of the delay, or the client" is two futures of
@@ -26,6 +26,7 @@ mod stats;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::available_parallelism;
@@ -35,7 +36,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout, Instant};
+use tokio::time::{sleep, sleep_until, timeout, Instant};
 
 use config::Config;
 use connection::Connection;
@@ -76,7 +77,7 @@ fn listen(config: &Config) -> io::Result<TcpListener> {
 /// Gives each client a task, until told to stop; then takes in who is already queued and closes the listener.
 async fn accept_all(server: &'static Server, listener: TcpListener) {
     loop {
-        match race(listener.accept(), server.stop.notified()).await {
+        match race(pin!(listener.accept()), pin!(server.stop.notified())).await {
             Either::Left(Ok((stream, _))) => start(Connection::new(server, stream)),
             Either::Left(Err(error)) => {
                 STATS.count_error(&error); // EMFILE, ENFILE, ENOBUFS, ENOMEM: asking again at once would spin
@@ -90,10 +91,11 @@ async fn accept_all(server: &'static Server, listener: TcpListener) {
     }
 }
 
-fn start(connection: Connection) {
+fn start(mut connection: Connection) {
     tokio::spawn(async move {
         let server = connection.server;
         connection.talk().await;
+        drop(connection); // closed, and only then no longer counted
         if STATS.active.fetch_sub(1, SeqCst) == 1 {
             server.all_left.notify_one(); // remembered when nobody waits for it yet
         }
@@ -108,7 +110,7 @@ async fn serve(server: &'static Server) -> io::Result<()> {
     eprintln!("{VARIANT}: listening on {}, backlog {}", server.config.address, server.config.backlog);
     // A task of its own: this one runs on the main thread, which is not a worker of the multi-thread runtime.
     let accepting = tokio::spawn(accept_all(server, listener));
-    race(terminate.recv(), interrupt.recv()).await;
+    race(pin!(terminate.recv()), pin!(interrupt.recv())).await;
 
     let end = Instant::now() + server.config.drain;
     server.is_draining.store(true, SeqCst);
@@ -120,7 +122,7 @@ async fn serve(server: &'static Server) -> io::Result<()> {
             server.all_left.notified().await;
         }
     };
-    let _ = race(everyone, tokio::time::sleep_until(end)).await; // whoever is left ends with the process
+    let _ = race(pin!(everyone), pin!(sleep_until(end))).await; // whoever is left ends with the process
     Ok(())
 }
 

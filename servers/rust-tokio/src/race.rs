@@ -1,7 +1,7 @@
 //! Waiting for two things at once.
 
 use std::future::{poll_fn, Future};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 pub enum Either<A, B> {
@@ -9,15 +9,18 @@ pub enum Either<A, B> {
     Right(B),
 }
 
-/// Returns what is ready first, `a` when both are; the other is dropped, which cancels it. (tokio::select! does the same
-/// and more, with macros that must be compiled first.)
-pub async fn race<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
-    let (mut a, mut b) = (pin!(a), pin!(b));
-    poll_fn(|context| {
-        if let Poll::Ready(value) = a.as_mut().poll(context) {
+/// Returns what is ready first, `a` when both are. It only borrows the two (pin! them): a future that is moved into another
+/// takes its place in both, and a connection is as large as the futures it is made of. Who drops the slower one cancels it.
+/// (tokio::select! does the same and more, with macros that must be compiled first.)
+pub fn race<A, B>(mut a: A, mut b: B) -> impl Future<Output = Either<A::Output, B::Output>>
+where
+    A: Future + Unpin,
+    B: Future + Unpin,
+{
+    poll_fn(move |context| {
+        if let Poll::Ready(value) = Pin::new(&mut a).poll(context) {
             return Poll::Ready(Either::Left(value));
         }
-        b.as_mut().poll(context).map(Either::Right)
+        Pin::new(&mut b).poll(context).map(Either::Right)
     })
-    .await
 }
