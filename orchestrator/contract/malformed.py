@@ -146,7 +146,8 @@ def refuses(id_: str) -> Callable[[Site], str]:
                 talk.try_send(request + (b"" if id_ == "tls-hello" else BEHIND))
                 if id_ == "tls-hello":
                     talk.finish_sending()
-                seen.append(refusal(talk, status))
+                # A server that waits for more, until the body's time is over, has not refused anything.
+                seen.append(refusal(talk, status, min(talk.patience_s, site.told.body_timeout_s / 2)))
             site.still_serves()
         return ", ".join(sorted(set(seen)))
 
@@ -154,13 +155,13 @@ def refuses(id_: str) -> Callable[[Site], str]:
     return check
 
 
-def refusal(talk: Talk, status: int | None) -> str:
+def refusal(talk: Talk, status: int | None, within_s: float) -> str:
     """Return the one reply's status, or "closed". Raises Broken for another answer, for a second one, or for none."""
     wanted = f"{status}, and the end" if status else "4xx and the end, or the end alone"
-    deadline_s = time.monotonic() + talk.patience_s
+    deadline_s = time.monotonic() + within_s
     while (data := talk.receive(deadline_s)) != b"":
         if data is None:
-            raise Broken(wanted, f"still open after {talk.patience_s:g} s, {talk.data[:40]!r} received", talk)
+            raise Broken(wanted, f"still open after {within_s:g} s, {talk.data[:40]!r} received", talk)
         talk.data += data
     if not talk.data:
         if status:
