@@ -61,7 +61,8 @@ def test_document_has_the_documented_shape() -> None:
         "timing": {"trials": 1, "loaded_s": 8.0, "overhead_s": 4.5, "overhead_s_per_trial": 4.5},
     } == shown
     assert {
-        "variant", "scenario", "kind", "trial", "users", "server_processes", "workers", "reverted", "bounds",
+        "variant", "scenario", "kind", "trial", "users", "language", "technique",
+        "server_processes", "own_processes", "workers", "reverted", "bounds",
         "predictions", "void", "metrics", "missing", "steps", "bound_by", "counters", "notes", "timing",
     } == set(trial[0])  # fmt: skip
     assert ("c-epoll", "plain", 2, None, ["closed loop"]) == tuple(
