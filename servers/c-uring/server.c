@@ -3,8 +3,8 @@
  * An epoll server is told that a socket is ready and then makes a system call for each thing it does. Here each socket
  * is accepted and received from by a request made once (multishot), which completes again and again; received bytes come
  * in buffers that the kernel takes from a ring when they arrive, so an idle connection owns none; and sends are queued.
- * One io_uring_enter() per round hands over everything that was queued and brings whatever has happened: with 50 busy
- * clients a request costs a twentieth of a system call, not two.
+ * One io_uring_enter() per round hands over everything that was queued and brings whatever has happened: 50 busy clients
+ * cost one system call for a dozen requests (strace -c: 10,958 for 128,285), not two for each.
  *
  * Accepted sockets are direct descriptors: places in a table of the ring, not of the process. Requests on them spare a
  * look-up, and RLIMIT_NOFILE limits each ring's table, not all together: when one is full another ring is opened.
