@@ -167,7 +167,8 @@ static void talk(struct blocking_seat *s, long long deadline_ms)
     while (outcome == GO_ON) {
         bool is_idle = s->in.start == s->in.len && !http_in_body(&s->parser);
         if (others_wait && is_idle)
-            atomic_store(&s->idle_since_ms, blocking_clock_ms());
+            /* Who has not asked yet has its ten seconds, whoever waits. */
+            atomic_store(&s->idle_since_ms, s->limit == LIMIT_HEAD ? LLONG_MAX : blocking_clock_ms());
         atomic_store(&s->is_idle, is_idle); /* then it asks whether to drain; blocking_drain() goes the other way round */
         bool must_leave = is_idle && blocking_is_draining(); /* unless a request has just come */
         /* A deadline costs a ppoll() before recv(): only the first request and incomplete ones have one. */

@@ -12,8 +12,10 @@
 #include "blocking_wait.h"
 #include "stats.h"
 
-#ifndef STACK_BYTES
-#define STACK_BYTES (64 * 1024) /* the deepest path, /stats, needs under 20 KiB (checked with -fstack-usage) */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { STACK_BYTES = 1024 * 1024 }; /* a sanitizer sets guards around every variable */
+#else
+enum { STACK_BYTES = 64 * 1024 }; /* the deepest path, /stats, needs under 20 KiB (checked with -fstack-usage) */
 #endif
 
 static struct ring {
