@@ -102,21 +102,21 @@ class Conversation:
 
     def talk(self) -> None:
         app, given = self.app, self.input
-        goes_on = True
+        goes_on = is_calm = True  # calm: between two requests
         while goes_on:
-            self.is_idle = given.is_empty()  # then is_draining is read; who drains goes the other way round
-            if self.is_idle and app.is_draining:
+            self.is_idle = is_calm  # then is_draining is read; who drains goes the other way round
+            if is_calm and app.is_draining:
                 self.deadline_s = 0.0  # unless a request has just come
             data = self.receive()
-            is_calm, self.is_idle = self.is_idle, False
+            self.is_idle = False
             if is_calm and (r := KNOWN.get(data)) and r.route is USUAL and not app.is_draining:
                 self.requests += 1  # the short way, with the same answer as the long one below
-                if self.limit_kind:
-                    self.set_limit("", None)
+                self.limit_kind, self.deadline_s = "", None
                 self.send(render_usual(app.lines))
                 continue
             given.data += data
             goes_on = self.answer_all()
+            is_calm = given.is_empty()
             if given.head:
                 self.set_limit("body", BODY_TIMEOUT_S)
             elif given.data:
