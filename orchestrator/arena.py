@@ -16,7 +16,7 @@ from docker.models.containers import Container
 
 from orchestrator.containers.control import ControlPlane
 from orchestrator.containers.labels import LAB, ROLE
-from orchestrator.containers.launch import Running, remove, stop, unsupported
+from orchestrator.containers.launch import Running, ended, remove, stop, unsupported
 from orchestrator.containers.nonce import arena_nonce
 from orchestrator.containers.pods import Site, start_holder, start_server, start_worker
 from orchestrator.errors import EnvironmentMissing, LabError, NotReady, Unsupported
@@ -77,7 +77,12 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
             if isinstance(server, str):
                 continue
             labels = {"run_id": "arena", "scenario": "arena", "variant": name}
-            exporter.register(f"arena-{name}", labels, [(server.id, server.pid)], shared_namespace=True)
+            try:
+                exporter.register(f"arena-{name}", labels, [(server.id, server.pid)], shared_namespace=True)
+            except NotReady:
+                if ended(site.client, server) is None:
+                    raise
+                # It ended meanwhile: its state below says why, and the others stand.
         states = list(pool.map(lambda name: _state(lab, site, inside, *addresses[name], servers[name]), addresses))
     master = Master(control.master_url)
     master.wait_workers(_HOLDER, 1, _WORKERS_S)
