@@ -19,7 +19,7 @@
     socket :: gen_tcp:socket(),
     input = <<>> :: binary(),
     is_paused = true :: boolean(),       % the socket is passive: nothing is read
-    output = [] :: iolist(),             % made, not yet sent
+    output = [] :: iodata(),              % made, not yet sent
     limit = head :: head | body | none,
     due = 0 :: integer()                 % when the limit ends, ms of the monotonic clock
 }).
@@ -38,6 +38,8 @@ serve(Socket) ->
 
 %% ---- reading -------------------------------------------------------------------------------------------
 
+next({head, 0} = State, #client{input = <<>>} = Client) ->   % between two requests
+    next(State, receive_more(flush(Client)));
 next(State0, Client0) ->
     try http1:parse(State0, Client0#client.input) of
         {request, Request, Rest} ->
@@ -140,6 +142,7 @@ wait(#client{socket = Socket} = Client0, Due) ->
 
 %% ---- writing -------------------------------------------------------------------------------------------
 
+add(#client{output = []} = Client, Reply) -> Client#client{output = Reply};
 add(#client{output = Output} = Client, Reply) -> Client#client{output = [Output, Reply]}.
 
 flush_if_large(#client{input = <<>>} = Client) -> flush(Client);

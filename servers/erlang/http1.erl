@@ -55,41 +55,54 @@ begin_body(R, Rest) ->
         _ -> parse(State, Rest)
     end.
 
-%% From line feed to line feed, so a bare one is refused as soon as it arrives. Returns the head's length.
-find_end(Input, From) ->
-    case binary:match(Input, <<"\n">>, [{scope, {From, byte_size(Input) - From}}]) of
-        nomatch -> {more, byte_size(Input)};
-        {0, _} -> throw({refused, 400});
-        {At, _} ->
-            case binary:at(Input, At - 1) of
-                $\r when At =:= 1 -> 2;
-                $\r ->
-                    case binary:at(Input, At - 2) of
-                        $\n -> At + 1;
-                        _ -> find_end(Input, At + 1)
-                    end;
-                _ -> throw({refused, 400})
-            end
-    end.
+%% Byte by byte, because most heads are short: a bare line feed is refused as soon as it arrives, and what was scanned is not
+%% scanned again. Returns the head's length.
+find_end(Input, Scanned) when Scanned > 3 ->
+    From = Scanned - 3,   % the end may have begun there
+    case Input of
+        <<_:From/binary, "\n", Rest/binary>> -> scan(Rest, From + 1);   % the CR before it was seen last time
+        <<_:From/binary, Rest/binary>> -> scan(Rest, From)
+    end;
+find_end(Input, _) ->
+    scan(Input, 0).
+
+scan(<<C, Rest/binary>>, At) when C > $\r -> scan(Rest, At + 1);   % nearly all
+scan(<<"\r\n", _/binary>>, 0) -> 2;
+scan(<<"\r\n\r\n", _/binary>>, At) -> At + 4;
+scan(<<"\r\n", Rest/binary>>, At) -> scan(Rest, At + 2);
+scan(<<"\n", _/binary>>, _) -> throw({refused, 400});
+scan(<<_, Rest/binary>>, At) -> scan(Rest, At + 1);
+scan(<<>>, At) -> {more, At}.
 
 %% ---- the head ------------------------------------------------------------------------------------------
 
 %% Head: lines with their CR LF, without the empty one.
 parse_head(Head) ->
-    [RequestLine | Fields] = binary:split(Head, <<"\r\n">>, [global, trim]),
-    R = parse_fields(Fields, parse_request_line(RequestLine), none, []),
+    {R0, Fields} = parse_request_line(Head),
+    R = parse_fields(Fields, R0, none, []),
     if
         R#request.is_chunked, R#request.is_http_1_0 -> throw({refused, 400});
         R#request.length > ?BODY_MAX -> throw({refused, 413});
         true -> R
     end.
 
-parse_request_line(Line) ->
-    case binary:split(Line, <<" ">>, [global]) of
-        [Method, Target, <<"HTTP/", Major, ".", Minor>>] when ?IS_DIGIT(Major), ?IS_DIGIT(Minor) ->
-            is_token(Method) andalso is_visible(Target) orelse throw({refused, 400}),
-            Major =:= $1 andalso (Minor =:= $1 orelse Minor =:= $0) orelse throw({refused, 505}),
-            choose_route(Method, path(Target), #request{is_http_1_0 = Minor =:= $0, is_head = Method =:= <<"HEAD">>, length = none});
+%% Returns the request and the lines behind its first.
+parse_request_line(Head) ->
+    MethodLen = token_length(Head, 0),
+    case Head of
+        <<Method:MethodLen/binary, " ", AfterMethod/binary>> when MethodLen > 0 ->
+            TargetLen = visible_length(AfterMethod, 0),
+            case AfterMethod of
+                <<Target:TargetLen/binary, " HTTP/1.1\r\n", Fields/binary>> when TargetLen > 0 ->
+                    {choose_route(Method, path(Target), #request{length = none, is_head = Method =:= <<"HEAD">>}), Fields};
+                <<Target:TargetLen/binary, " HTTP/1.0\r\n", Fields/binary>> when TargetLen > 0 ->
+                    R = #request{length = none, is_head = Method =:= <<"HEAD">>, is_http_1_0 = true},
+                    {choose_route(Method, path(Target), R), Fields};
+                <<_:TargetLen/binary, " HTTP/", A, ".", B, "\r\n", _/binary>> when TargetLen > 0, ?IS_DIGIT(A), ?IS_DIGIT(B) ->
+                    throw({refused, 505});
+                _ ->
+                    throw({refused, 400})
+            end;
         _ ->
             throw({refused, 400})
     end.
@@ -148,7 +161,7 @@ read_delay_ms([]) -> none.
 %% ---- fields --------------------------------------------------------------------------------------------
 
 %% Host: none or one. Options: what Connection said.
-parse_fields([], R, Host, Options) ->
+parse_fields(<<>>, R, Host, Options) ->
     Host =:= one orelse R#request.is_http_1_0 orelse throw({refused, 400}),
     SaysClose = lists:member(<<"close">>, Options),
     SaysKeep = lists:member(<<"keep-alive">>, Options),
@@ -158,8 +171,8 @@ parse_fields([], R, Host, Options) ->
         N -> N
     end,
     R#request{length = Length, keep_alive = not SaysClose andalso (not R#request.is_http_1_0 orelse SaysKeep)};
-parse_fields([Line | Lines], R, Host, Options) ->
-    {Name, Value} = split_field(Line),
+parse_fields(Text, R, Host, Options) ->
+    {Name, Value, Lines} = take_field(Text),
     case Name of
         <<"host">> when Host =:= one -> throw({refused, 400});
         <<"host">> -> parse_fields(Lines, R, one, Options);
@@ -183,15 +196,20 @@ parse_fields([Line | Lines], R, Host, Options) ->
             parse_fields(Lines, R, Host, Options)
     end.
 
-%% The name in lower case where it may matter to us, and the value without spaces around it.
-split_field(Line) ->
-    Len = token_length(Line, 0),
-    case Line of
-        <<Name:Len/binary, ":", Value/binary>> when Len > 0 ->
-            is_text(Value) orelse throw({refused, 400}),
-            case Len of   % most fields matter to nobody here, and their length tells already
-                _ when Len =:= 4; Len =:= 6; Len =:= 10; Len =:= 14; Len =:= 17 -> {lower(Name), trim(Value)};
-                _ -> {Name, Value}
+%% One line off the front: the name, in lower case where it may matter to us, the value without spaces around it, the rest.
+take_field(Text) ->
+    NameLen = token_length(Text, 0),
+    case Text of
+        <<Name:NameLen/binary, ":", AfterName/binary>> when NameLen > 0 ->
+            ValueLen = text_length(AfterName, 0),
+            case AfterName of
+                <<Value:ValueLen/binary, "\r\n", Rest/binary>>
+                  when NameLen =:= 4; NameLen =:= 6; NameLen =:= 10; NameLen =:= 14; NameLen =:= 17 ->
+                    {lower(Name), trim(Value), Rest};
+                <<Value:ValueLen/binary, "\r\n", Rest/binary>> ->   % its length tells that it matters to nobody here
+                    {Name, Value, Rest};
+                _ ->   % a control, or a CR alone
+                    throw({refused, 400})
             end;
         _ ->   % no name, a folded line, a space before the colon
             throw({refused, 400})
@@ -227,7 +245,7 @@ decode({trailer, Bytes}, Input, R, Body, Size) ->
         more -> {more, {chunks, R, {trailer, Bytes}, Body, Size}, Input};
         {<<>>, Rest} -> {request, R#request{body = iolist_to_binary(Body)}, Rest};
         {Line, Rest} ->
-            split_field(Line),   % checked and dropped
+            take_field(<<Line/binary, "\r\n">>),   % checked and dropped
             decode({trailer, Bytes + byte_size(Line) + 2}, Rest, R, Body, Size)
     end.
 
@@ -250,32 +268,26 @@ read_chunk_size(<<C, Rest/binary>>, Size, Digits) when C bor 32 >= $a, C bor 32 
     read_chunk_size(Rest, Size * 16 + (C bor 32) - $a + 10, Digits + 1);
 read_chunk_size(<<>>, Size, Digits) when Digits > 0 -> Size;
 read_chunk_size(<<";", Extension/binary>>, Size, Digits) when Digits > 0 ->
-    is_text(Extension) orelse throw({refused, 400}),
+    text_length(Extension, 0) =:= byte_size(Extension) orelse throw({refused, 400}),
     Size;
 read_chunk_size(_, _, _) -> throw({refused, 400}).
 
 %% ---- bytes ---------------------------------------------------------------------------------------------
 
-%% tchar of RFC 9110, 5.6.2
-is_tchar(C) when C >= $a, C =< $z; C >= $A, C =< $Z; C >= $0, C =< $9; C =:= $- -> true;
-is_tchar(C) -> lists:member(C, "!#$%&'*+.^_`|~").
+%% tchar of RFC 9110, 5.6.2. In guards, because this looks at every byte of a name.
+token_length(<<C, Rest/binary>>, Len) when C >= $a, C =< $z; C >= $A, C =< $Z; C =:= $-; C >= $0, C =< $9 ->
+    token_length(Rest, Len + 1);
+token_length(<<C, Rest/binary>>, Len) when C =:= $!; C >= $#, C =< $'; C =:= $*; C =:= $+; C =:= $.; C =:= $^; C =:= $_;
+                                           C =:= $`; C =:= $|; C =:= $~ ->
+    token_length(Rest, Len + 1);
+token_length(_, Len) -> Len.
 
-token_length(<<C, Rest/binary>>, Len) ->
-    case is_tchar(C) of
-        true -> token_length(Rest, Len + 1);
-        false -> Len
-    end;
-token_length(<<>>, Len) -> Len.
+visible_length(<<C, Rest/binary>>, Len) when C > $\s, C < 127 -> visible_length(Rest, Len + 1);
+visible_length(_, Len) -> Len.
 
-is_token(Text) -> Text =/= <<>> andalso token_length(Text, 0) =:= byte_size(Text).
-
-is_visible(<<C, Rest/binary>>) when C > $\s, C < 127 -> Rest =:= <<>> orelse is_visible(Rest);
-is_visible(_) -> false.
-
-%% No control but the tab; a CR alone or NUL are among those.
-is_text(<<C, Rest/binary>>) when C >= $\s, C =/= 127; C =:= $\t -> is_text(Rest);
-is_text(<<>>) -> true;
-is_text(_) -> false.
+%% Up to the first control but the tab; a CR and NUL are among those.
+text_length(<<C, Rest/binary>>, Len) when C >= $\s, C =/= 127; C =:= $\t -> text_length(Rest, Len + 1);
+text_length(_, Len) -> Len.
 
 read_number(Digits, Most) when byte_size(Digits) >= 1, byte_size(Digits) =< Most -> read_digits(Digits, 0);
 read_number(_, _) -> none.
@@ -293,6 +305,7 @@ trim(Text) ->
         _ -> Text
     end.
 
+lower(<<"Host">>) -> <<"host">>;   % spares most requests the rest
 lower(Text) -> << <<(lower_byte(C))>> || <<C>> <= Text >>.
 
 lower_byte(C) when C >= $A, C =< $Z -> C + 32;

@@ -1,9 +1,7 @@
 %% An answered request as bytes.
 -module(reply).
--export([start/2, whole/2, refusal/1]).
+-export([start/2, whole/2, hello/2, refusal/1]).
 -include("http1.hrl").
-
--define(HELLO, "Hello, world!").
 
 %% Nonce, Instance: LAB_NONCE and LAB_INSTANCE, or null.
 start(Nonce, Instance) ->
@@ -18,12 +16,11 @@ start(Nonce, Instance) ->
 whole(#request{route = Route} = R, KeepAlive) ->
     case Route of
         _ when Route =:= plain; Route =:= delay; Route =:= hold ->
-            Body = case R#request.is_head of
-                true -> <<>>;
-                false -> <<?HELLO>>
-            end,
-            [<<"HTTP/1.1 200 OK\r\n">>, stats:stamp(), <<"Content-Type: text/plain\r\nContent-Length: 13\r\n">>,
-             connection_line(R, KeepAlive), <<"\r\n">>, Body];
+            case R of
+                #request{is_head = false, is_http_1_0 = false} when KeepAlive -> stats:hello();
+                #request{is_head = false} -> hello(stats:stamp(), connection_line(R, KeepAlive));
+                _ -> hello_head(stats:stamp(), connection_line(R, KeepAlive))
+            end;
         echo -> render(200, <<"application/octet-stream">>, <<>>, R#request.body, R, KeepAlive);
         healthz -> render(200, <<"text/plain">>, persistent_term:get(nonce_line), <<"ok\n">>, R, KeepAlive);
         stats ->
@@ -37,6 +34,12 @@ whole(#request{route = Route} = R, KeepAlive) ->
         {not_allowed, Allow} ->
             render(405, <<"text/plain">>, ["Allow: ", Allow, "\r\n"], <<>>, R, KeepAlive)
     end.
+
+%% Stamp: the lines Server and Date. Line: further ones, each with its CR LF.
+hello(Stamp, Line) -> [hello_head(Stamp, Line), <<"Hello, world!">>].
+
+hello_head(Stamp, Line) ->
+    [<<"HTTP/1.1 200 OK\r\n">>, Stamp, <<"Content-Type: text/plain\r\nContent-Length: 13\r\n">>, Line, <<"\r\n">>].
 
 %% For a request too broken to know what it was.
 refusal(Status) -> render(Status, <<"text/plain">>, <<>>, <<>>, #request{}, false).

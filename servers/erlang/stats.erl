@@ -1,7 +1,7 @@
 %% What GET /stats tells, and the date: all that connections share. Tables, so that no process has to be asked.
 -module(stats).
 -export([start/1, count_accepted/0, count_connection/1, forget_connection/1, connections/0, count_request/0, count_error/1,
-         begin_draining/0, is_draining/0, stamp/0, render/1]).
+         begin_draining/0, is_draining/0, stamp/0, hello/0, render/1]).
 -include_lib("kernel/include/file.hrl").
 
 -define(ACCEPTED, 1).
@@ -38,6 +38,9 @@ count_error(Reason) ->
 
 stamp() -> ets:lookup_element(clock, stamp, 2).
 
+%% The whole reply to most requests.
+hello() -> ets:lookup_element(clock, hello, 2).
+
 clock(Name) ->
     timer:sleep(1000 - os:system_time(millisecond) rem 1000),
     tick(Name),
@@ -49,7 +52,8 @@ tick(Name) ->
     MonthName = element(Month, {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}),
     Text = io_lib:format("Server: ~s\r\nDate: ~s, ~2..0b ~s ~4..0b ~2..0b:~2..0b:~2..0b GMT\r\n",
                          [Name, DayName, Day, MonthName, Year, Hour, Minute, Second]),
-    ets:insert(clock, {stamp, iolist_to_binary(Text)}).
+    Stamp = iolist_to_binary(Text),
+    ets:insert(clock, [{stamp, Stamp}, {hello, iolist_to_binary(reply:hello(Stamp, <<>>))}]).
 
 %% ---- the numbers -----------------------------------------------------------------------------------------
 
