@@ -166,7 +166,8 @@ public final class Server {
         try {
             server = new Server(config);
         } catch (IOException e) {
-            System.err.println(VARIANT + ": cannot listen on " + config.address() + ": " + e.getMessage());
+            System.err.printf("%s: cannot listen on %s:%d: %s%n", VARIANT, config.address().getHostString(),
+                    config.address().getPort(), e.getMessage());
             System.exit(1);
             return;
         }
