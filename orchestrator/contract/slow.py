@@ -11,6 +11,7 @@ from .check import BODY, Site, expect, keeps
 from .framing import CHUNKED, pattern
 from .talk import Broken, Talk, render
 
+STUCK_S = 1.0  # a server on a busy machine may well pause for half of that
 EARLY = 0.9  # of a limit: who is closed before has been given less
 
 
@@ -109,9 +110,9 @@ def slow_reader(site: Site) -> str:
 
 
 def fill(talk: Talk, request: bytes) -> int:
-    """Send requests until neither side takes a byte more for half a second; return how many bytes went."""
+    """Send requests until the server takes no byte more for STUCK_S; return how many bytes went."""
     total, at, most = 0, 0, 64 << 20
-    talk.sock.settimeout(0.5)
+    talk.sock.settimeout(STUCK_S)
     while total < most:
         try:
             gone = talk.sock.send(request[at:])
