@@ -206,8 +206,16 @@ def test_what_a_turn_leaves_is_not_forgotten(built: Any) -> None:
     assert is_whole
 
 
+def read_or_end(client: socket.socket) -> bytes:
+    """Return what comes. A request that is there before the server closes makes the end a reset (resets.md)."""
+    try:
+        return client.recv(4096)
+    except ConnectionResetError:
+        return b""
+
+
 def test_select_stops_at_the_wall_and_serves_on(built: Any) -> None:
-    """Who does not fit the set sees an end, not a reset; all others are served, and nothing is written beyond it."""
+    """Who does not fit the set sees the end; all others are served, and nothing is written beyond it."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     least = 4096
     assert limits[1] == resource.RLIM_INFINITY or limits[1] >= least, f"needs a hard limit of {least} descriptors"
@@ -216,7 +224,7 @@ def test_select_stops_at_the_wall_and_serves_on(built: Any) -> None:
         with serving(built("c-select")) as (_, port), connect(port) as asking:
             read_stats(asking)
             clients = [connect(port, PLAIN) for _ in range(1200)]
-            answers = [client.recv(4096) for client in clients]  # a reset would raise
+            answers = [read_or_end(client) for client in clients]
             stats = read_stats(asking)
             for client in clients:
                 client.close()
