@@ -5,7 +5,7 @@
  * all but one would find nothing (the thundering herd). EPOLLEXCLUSIVE wakes one, or a few, of those that sleep.
  *
  * It has three consequences, all visible below. It wakes the first in the row, not the least loaded: left alone, one
- * process gets nearly all clients. So a turn accepts one, and whoever has accepted goes to the end of the row. A watch
+ * process gets nearly all clients. So a turn accepts few, and whoever has accepted goes to the end of the row. A watch
  * made with it cannot be changed, so the pause after EMFILE removes and adds it. And a listener that others have open as
  * well stays in epoll after close(), so it has to be taken out by hand.
  *
@@ -23,7 +23,10 @@
 #include "shared/reply.h"
 #include "shared/stats.h"
 
-enum { EVENTS_MAX = 512 }; /* per epoll_wait(): many, so that its cost is shared; few enough to stay in cache */
+enum {
+    EVENTS_MAX = 512, /* per epoll_wait(): many, so that its cost is shared; few enough to stay in cache */
+    ACCEPTS_MOST = 8  /* per turn: more would pile up in one process; one per round of requests lets the queue overflow */
+};
 
 static int epoll_fd;
 
@@ -55,14 +58,14 @@ static void leave(struct ev_watch *watch)
         tell(EPOLL_CTL_DEL, watch, 0); /* fails only where it is out already, after EMFILE */
 }
 
-/* The row is in the order of adding. Two calls per client; without them 50 clients of two processes were 50 to 0. */
+/* The row is in the order of adding. Two calls per turn; without them 50 clients of two processes were 50 to 0. */
 static void go_to_the_end_of_the_row(void)
 {
     if (ev.listener.interest && tell(EPOLL_CTL_DEL, &ev.listener, 0) && !add(&ev.listener))
         ev_fail("adding the listener again"); /* no memory even for what has just been given back */
 }
 
-static const struct ev_readiness exclusive = {.add = add, .change = change, .remove = leave, .accepts_most = 1};
+static const struct ev_readiness exclusive = {.add = add, .change = change, .remove = leave, .accepts_most = ACCEPTS_MOST};
 
 /* ---- one process --------------------------------------------------------------------------------------------------- */
 
