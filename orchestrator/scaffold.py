@@ -89,9 +89,13 @@ def _new_folder(lab: Lab, name: str, path: Path | None) -> Path:
 
 
 def _rename(folder: Path, like: str, name: str) -> tuple[str, ...]:
-    """Let every file say the new name where it said the old one; return which did."""
+    """Let every file say the new name where it said the old one; return which did.
+
+    The manifest is none of them: there the same word may be a language, or the runtime that builds it.
+    """
     changed = []
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.stat().st_size <= _MOST_TEXT):
+    files = (path for path in folder.rglob("*") if path.is_file() and path != folder / "variant.toml")
+    for file in sorted(path for path in files if path.stat().st_size <= _MOST_TEXT):
         try:
             text = file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
