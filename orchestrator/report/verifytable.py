@@ -13,7 +13,7 @@ from rich.text import Text
 
 from orchestrator.report import figures
 from orchestrator.report.text import plain_table
-from orchestrator.verdicts.conformance import OUTCOMES, CheckResult, Conformance
+from orchestrator.verdicts.conformance import AT_SECOND, OUTCOMES, CheckResult, Conformance
 
 BYTES_SHOWN = 240  # characters, of each direction
 _STYLES = {"kept": "green", "failed": "red", "unsupported": "yellow"}
@@ -44,9 +44,11 @@ def failure_lines(found: Iterable[Conformance]) -> list[str]:
 
 
 def declared_lines(found: Iterable[Conformance]) -> list[str]:
-    """Return a line for each check that a variant declares it does not keep, and for each prose deviation of such."""
+    """Return a line for each check not simply kept: skipped, declared (with what the variant says), in doubt."""
     lines = []
     for one in found:
+        lines += [f"{one.variant} {c.id}, skipped: {c.seen}" for c in one.results if c.outcome == "skipped"]
+        lines += [f"{one.variant} {c.id}: {c.seen}" for c in one.results if c.seen.startswith(AT_SECOND)]
         declared = [check for check in one.results if check.outcome == "declared"]
         lines += [f"{one.variant} {check.id}, declared: {check.title}; seen {check.seen}" for check in declared]
         if declared:

@@ -10,13 +10,14 @@ import base64
 import binascii
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 Outcome = Literal["passed", "failed", "declared", "skipped"]
 State = Literal["kept", "failed", "unsupported"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+AT_SECOND = "kept at the second attempt only; at the first"
 KEPT_AFTER_ALL = "declared but kept: remove it from `lacks`"
 
 
@@ -107,6 +108,11 @@ def judged(
         outcome = "failed" if is_kept else "declared"
         seen = KEPT_AFTER_ALL if is_kept else seen
     return CheckResult(ident, title, act, outcome, expected, seen, b"", received, took_s)
+
+
+def second_attempt(first: CheckResult, second: CheckResult) -> CheckResult:
+    """Return a check that failed and then passed: passed, and it says what was seen the first time."""
+    return replace(second, seen=f"{AT_SECOND}: {first.seen}", took_s=first.took_s + second.took_s)
 
 
 def _bytes(text: object) -> bytes:

@@ -7,7 +7,7 @@ second server and what is judged from outside; at last drain, which ends the fir
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from orchestrator.containers.talk import log_of, send_signal
 from orchestrator.contract.table import BY_ID, ITEMS, ROUTES
 from orchestrator.errors import NotReady
 from orchestrator.model import Profile
-from orchestrator.verdicts.conformance import CheckResult, judged, read_result
+from orchestrator.verdicts.conformance import CheckResult, judged, read_result, second_attempt
 from orchestrator.verifying.outside import ACT, CHECKS, CUT_DRAIN_S, DRAIN_EXIT, Outside
 from orchestrator.verifying.pod import ContractPod
 
@@ -24,6 +24,8 @@ FIRST, SECOND = "127.0.0.1", "127.0.0.2"  # where the two servers listen, in one
 DRAIN_S = 5.0
 STARVED_NOFILE = 64  # little enough to fill with a hundred clients, enough for a JVM to start
 OWN_PROCESSES = 2  # of a variant that makes its own: one would hide what several do wrong
+_AGAIN = ("crowd", "linger", "wire")
+_AGAIN_MOST = 5  # failures; more are no accident of a busy machine
 MODULE = "contract"  # the name of orchestrator/contract in the swarm image
 
 
@@ -75,6 +77,7 @@ class _Acts:
             results += outside.judge("bad-environment", lambda: outside.bad_environment(server))
             results += outside.judge("address-taken", lambda: outside.address_taken(server, free, FIRST))
             results += [*wire.result(), *second.result()]
+        results = [*self._again(results, server, beside)]
         results += outside.judge("health-check", lambda: outside.health_check(server, pod.variant.port))
         results += outside.judge("quiet-log", lambda: outside.quiet_log(server))
         return [*results, *self._drain(server, free)]
@@ -85,14 +88,14 @@ class _Acts:
             told["LAB_PROCESSES"] = str(self.processes)
         return self.pod.start(label, host, told, nofile)
 
-    def _told(self, act: str, host: str) -> dict[str, object]:
+    def _told(self, act: str, host: str, only: Collection[str]) -> dict[str, object]:
         asked, variant = self.asked, self.pod.variant
         told: dict[str, object] = {
             "host": host,
             "port": variant.port,
             "variant": variant.name,
             "act": act,
-            "only": sorted(asked.wants(act)),
+            "only": sorted(only),
             "lacks": sorted(self.lacks & {*BY_ID, *ROUTES}),
             "nonce": self.pod.nonce,
             "backlog": self.backlog,
@@ -106,18 +109,38 @@ class _Acts:
             told["connections"] = asked.connections
         return told
 
+    def _again(self, results: list[CheckResult], server: Running, talker: Running) -> Iterator[CheckResult]:
+        """Give what failed beside the first server a second attempt, now that nothing else asks it, and say so.
+
+        Some checks compare milliseconds, and the machine is as busy as six pods make it. A defect is there both times.
+        """
+        for act in _AGAIN:
+            failed = {one.id for one in results if one.act == act and one.outcome == "failed" and one.id in BY_ID}
+            if not failed or len(failed) > _AGAIN_MOST or self.pod.ended(server) is not None:
+                continue
+            better = {one.id: one for one in self._act(act, server, talker, only=failed) if one.outcome == "passed"}
+            results = [second_attempt(one, better[one.id]) if one.id in better else one for one in results]
+        yield from results
+
     def _act(
-        self, act: str, server: Running, talker: Running, host: str = FIRST, ready: Callable[[], None] | None = None
+        self,
+        act: str,
+        server: Running,
+        talker: Running,
+        host: str = FIRST,
+        *,
+        only: Collection[str] | None = None,
+        ready: Callable[[], None] | None = None,
     ) -> list[CheckResult]:
-        """Run one act beside a server. ready: called once the act says that it is."""
-        wanted = self.asked.wants(act)
+        """Run one act beside a server. only: these of its checks. ready: called once the act says that it is."""
+        wanted = self.asked.wants(act) if only is None else frozenset(only)
         if not wanted:
             return []
         began_s = time.monotonic()
         results: list[CheckResult] = []
         is_done, trouble = False, ""
         try:
-            for said in self.pod.ask(talker, MODULE, self._told(act, host)):
+            for said in self.pod.ask(talker, MODULE, self._told(act, host, wanted)):
                 if said.get("done"):
                     is_done = True
                 elif said.get("ready"):
@@ -144,14 +167,14 @@ class _Acts:
     def _starved(self, free: Running) -> list[CheckResult]:
         """Run starve beside a second server with few descriptors, then interrupt that one."""
         outside = self.outside
-        if not self.asked.wants("starve") and "drain-cut" not in outside.wanted:
+        if not self.asked.wants("starve") and "sigint" not in outside.wanted:
             return []
         server = self._server("starved", SECOND, CUT_DRAIN_S, STARVED_NOFILE)
         self.pod.await_listening(server, free, SECOND)
         results: list[CheckResult] = []
         if self.asked.wants("starve"):
             results += self._act("starve", server, self.pod.talker("beside-starved", server), SECOND)
-        return results + outside.judge("drain-cut", lambda: outside.drain_cut(server, free, SECOND))
+        return results + outside.judge("sigint", lambda: outside.interrupted(server, free, SECOND))
 
     def _drain(self, server: Running, free: Running) -> list[CheckResult]:
         """Run drain: SIGTERM goes out when the act is ready, and the server's end is timed beside it."""

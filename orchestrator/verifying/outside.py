@@ -79,7 +79,7 @@ CHECKS = (
     OutsideCheck("address-taken", "a taken address is named", "A socket that cannot be opened: one line, exit 1."),
     OutsideCheck("health-check", "/health tells a listener from none", "The build context holds `health`."),
     OutsideCheck("quiet-log", "one line when it listens, nothing after", "Listening: one line, and nothing else."),
-    OutsideCheck("drain-cut", "exits 0 on SIGINT once LAB_DRAIN_S is over", "Also when the time was not enough."),
+    OutsideCheck("sigint", "SIGINT ends it too, work in flight or not", "SIGTERM and SIGINT: ..., exit 0."),
 )  # fmt: skip
 # What the drain act cannot see from inside the pod: orchestrator/contract's own line, judged here.
 DRAIN_EXIT = OutsideCheck("drain-exit", "exits 0 within LAB_DRAIN_S of SIGTERM", "SIGTERM: ..., exit 0.")
@@ -150,7 +150,7 @@ class Outside:
         is_kept, expected, seen = judge_exit(end.code, took_s, most_s)
         return is_kept, expected, f"{seen}, out of memory" if end.out_of_memory else seen
 
-    def drain_cut(self, server: Running, talker: Running, host: str) -> tuple[bool, str, str]:
+    def interrupted(self, server: Running, talker: Running, host: str) -> tuple[bool, str, str]:
         """SIGINT a server with CUT_DRAIN_S while somebody waits for an answer a minute away."""
         port = str(self.pod.variant.port)
         waiting = Job(self.pod.site.client, talker, ["python3", "-c", _WAIT, host, port, str(_CUT_DELAY_MS)]).lines()

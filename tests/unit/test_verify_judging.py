@@ -16,7 +16,7 @@ from orchestrator.model import Lab
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.refusal import leave_out
 from orchestrator.results.verified import Record, keep_records, read_records, record_key
-from orchestrator.verdicts.conformance import CheckResult, Conformance, judged, read_result
+from orchestrator.verdicts.conformance import CheckResult, Conformance, judged, read_result, second_attempt
 from orchestrator.verifying import kept
 from orchestrator.verifying.acts import Asked
 from orchestrator.verifying.kept import barred, keep, suite_digest
@@ -105,6 +105,18 @@ def test_what_is_declared_must_be_lacking(is_kept: bool, is_declared: bool, outc
 
     assert outcome == one.outcome
     assert ("remove it from `lacks`" in one.seen) == (is_kept and is_declared)
+
+
+def test_what_passes_at_the_second_attempt_says_so() -> None:
+    """Passed, with what was seen before."""
+    first, second = check("tcp-nodelay", "failed", seen="39 ms"), check("tcp-nodelay", seen="3 ms")
+    one = second_attempt(first, second)
+
+    assert ("passed", "kept at the second attempt only; at the first: 39 ms", 0.5) == (
+        one.outcome,
+        one.seen,
+        one.took_s,
+    )
 
 
 def test_acts_hand_out_their_own_checks_only() -> None:
