@@ -6,12 +6,12 @@ use std::time::Duration;
 use std::{env, process};
 
 pub struct Config {
-    pub address: SocketAddrV4,     // LAB_HOST, LAB_PORT
-    pub backlog: u32,              // LAB_BACKLOG
-    pub drain: Duration,           // LAB_DRAIN_S
-    pub reuseport: bool,           // LAB_REUSEPORT
-    pub nonce: Option<String>,     // LAB_NONCE: which run started this server
-    pub instance: Option<u16>,     // LAB_INSTANCE: its number among those that share the port
+    pub address: SocketAddrV4, // LAB_HOST, LAB_PORT
+    pub backlog: u32,          // LAB_BACKLOG
+    pub drain: Duration,       // LAB_DRAIN_S
+    pub reuseport: bool,       // LAB_REUSEPORT
+    pub nonce: Option<String>, // LAB_NONCE: which run started this server
+    pub instance: Option<u16>, // LAB_INSTANCE: its number among those that share the port
 }
 
 /// The variable's value, if it is set and `is_right`.

@@ -34,7 +34,11 @@ impl Parser {
             }
         }
         self.scanned = input.len();
-        if input.len() > HEAD_MAX { Err(431) } else { Ok(false) }
+        if input.len() > HEAD_MAX {
+            Err(431)
+        } else {
+            Ok(false)
+        }
     }
 
     /// Takes a whole head, from the request line to the empty line inclusive.
@@ -56,7 +60,11 @@ impl Parser {
             return Err(400); // two framings: the classic way to smuggle a request
         }
         self.body_len = self.length.unwrap_or(0);
-        if self.body_len > BODY_MAX { Err(413) } else { Ok(()) }
+        if self.body_len > BODY_MAX {
+            Err(413)
+        } else {
+            Ok(())
+        }
     }
 
     fn parse_request_line(&mut self, line: &[u8]) -> Result<(), Refused> {

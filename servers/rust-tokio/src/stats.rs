@@ -54,7 +54,11 @@ impl Stats {
 
     /// held: clients waiting in /hold.
     pub fn json(&self, instance: Option<u16>, held: usize) -> String {
-        let errors: Vec<String> = self.errors.lock().expect("nobody panics while holding it").iter()
+        let errors: Vec<String> = self
+            .errors
+            .lock()
+            .expect("nobody panics while holding it")
+            .iter()
             .map(|(number, count)| format!("\"{}\":{count}", errno_name(*number)))
             .collect();
         format!(
