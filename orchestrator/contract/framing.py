@@ -188,7 +188,7 @@ def samples() -> list[tuple[bytes, bytes]]:
 def byte_by_byte(site: Site) -> str:
     with site.talk() as talk:
         for request, body in samples():
-            talk.send_apart((request[at : at + 1] for at in range(len(request))), PIECE_S / 3)
+            talk.send_apart((request[at : at + 1] for at in range(len(request))), PIECE_S)
             expect(talk, talk.reply(), 200, body, "sent one byte per segment")
     return f"{len(samples())} requests"
 
