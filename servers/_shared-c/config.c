@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void refuse(const char *name, const char *value, const char *expected)
 {
@@ -92,17 +93,29 @@ static void check(int result, const char *what)
     exit(1);
 }
 
-int config_open(const struct config *config)
+static int bind_socket(const struct config *config, bool reuseport)
 {
     const int on = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     check(fd, "socket");
     check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
-    if (config->reuseport)
+    if (reuseport)
         check(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), "SO_REUSEPORT");
     /* Linux hands TCP_NODELAY down to accepted sockets: one call here saves one per connection. */
     check(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), "TCP_NODELAY");
     check(bind(fd, (const struct sockaddr *)&config->address, sizeof config->address), "bind");
+    return fd;
+}
+
+void config_check_free(const struct config *config)
+{
+    /* Bound, not listening: so that no client can come to a socket that is about to be closed. */
+    close(bind_socket(config, false)); /* best effort */
+}
+
+int config_open(const struct config *config)
+{
+    int fd = bind_socket(config, config->reuseport);
     /* The kernel cuts this to net.core.somaxconn in silence; `ss -ltn` shows what is left (Send-Q). */
     check(listen(fd, config->backlog), "listen");
     return fd;

@@ -24,6 +24,9 @@ int config_number(const char *name, int fallback, int least, int most);
 /* Opens the listening socket (close-on-exec, non-blocking). A failure: one line on stderr and exit 1. */
 int config_open(const struct config *config);
 
+/* Asks whether somebody listens there already, whatever the socket options. If so: one line on stderr and exit 1. */
+void config_check_free(const struct config *config);
+
 /* The one line on stderr that says that the server listens. */
 void config_announce(const struct config *config, const char *variant);
 

@@ -80,7 +80,7 @@ int main(void)
     struct config config = config_read();
     reply_init("c-epoll-reuseport", config.nonce);
     if (!config.reuseport)
-        close(config_open(&config)); /* fails where another server listens: from here on the two would share the port */
+        config_check_free(&config); /* or a second server would share the port, and nobody would notice */
     config.reuseport = true;
 
     int *listeners = calloc((size_t)config.processes, sizeof *listeners);

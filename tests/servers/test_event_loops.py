@@ -170,6 +170,16 @@ def test_one_release_reaches_the_clients_of_every_process(built: Any, name: str)
     assert 3 == after["threads"]
 
 
+def test_a_port_that_is_taken_is_noticed_although_it_could_be_shared(built: Any) -> None:
+    """With SO_REUSEPORT a second server would take its share of the first one's clients."""
+    program = built("c-epoll-reuseport")
+    with serving(program) as (_, port):
+        told = os.environ | {"LAB_HOST": "127.0.0.1", "LAB_PORT": str(port), "LAB_PROCESSES": "2"}
+        second = subprocess.run([program], env=told, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+
+    assert (1, "bind: Address already in use\n") == (second.returncode, second.stderr)
+
+
 def test_exclusive_wakes_take_turns(built: Any) -> None:
     """Whoever has accepted waits at the end of the row; left alone, one process would get every client."""
     with serving(built("c-epoll-exclusive")) as (server, port):
