@@ -68,8 +68,12 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
     readings = (load.idle, load.first, load.held, load.last)
     idle, first, held, last = (r.values if r is not None else None for r in readings)
     behind = is_behind(scenario, variant, spec, sum(histogram.values()))
-    # Clients behind a wall are connected to the kernel's accept queue, not to the server.
-    established = min(load.established, sum(histogram.values())) if behind and load.established else load.established
+    established = load.established
+    if behind and established is not None:
+        # Clients behind a wall are connected to the kernel's accept queue, not to the server; some of them are let in
+        # when others give up, so that in the end more may have been answered than were ever in at once.
+        most = (variant.connections_most or 0) * spec.server_processes
+        established = min(established, sum(histogram.values()), most)
     metrics, missing = measure(
         Counted(
             scenario, histogram, dict(errors), established, idle, first, held, last,

@@ -124,7 +124,7 @@ def test_a_variant_at_its_wall_is_valid_and_says_so() -> None:
     errors = {"timeout in first byte": 36}
     row = replace(HELD, answered=64, histogram_us={5_000_100: 64}, errors=errors)
     idle = replace(reading(), values={**VALUES, "cgroup_memory_bytes": 5.0})
-    held = replace(reading(), values={**VALUES, "cgroup_memory_bytes": 5.0 + 6400.0})
+    held = replace(reading(), values={**VALUES, "cgroup_memory_bytes": 5.0 + 6000.0})
     seen = load(row, parties=Parties(100, None, 164.0), established=100, held=held, idle=idle)
     result = judged(seen, HOLD, declares=SELECT)
 
