@@ -50,7 +50,8 @@ def verify(
     if junit is not None and not junit.absolute().parent.is_dir():
         raise BadInput(f"--junit: {junit}: there is no folder {junit.absolute().parent}; make it first")
     read = ctx.lab()
-    done = verify_variants(read, chosen(read, variants, every), ctx.progress, ctx.say, only=only, sanitize=sanitize)
+    wanted = chosen(read, variants, every, sanitize)
+    done = verify_variants(read, wanted, ctx.progress, ctx.say, only=only, sanitize=sanitize)
     if junit is not None:
         junit.write_bytes(junit_xml(done.found))
     if as_json:

@@ -78,8 +78,11 @@ def all_checks() -> list[tuple[str, str, str, str]]:
     return rows + [(sanitizers.ACT, ident, title, "--sanitize only") for ident, title in sanitizers.sanitizer_checks()]
 
 
-def chosen(lab: Lab, names: Sequence[str], every: bool) -> list[Variant]:
-    """Return the variants to verify, in the lab's order: all but existing images. Raises BadInput."""
+def chosen(lab: Lab, names: Sequence[str], every: bool, sanitize: bool = False) -> list[Variant]:
+    """Return the variants to verify, in the lab's order: all but existing images. Raises BadInput.
+
+    sanitize: all means those that have sanitizers.
+    """
     if every == bool(names):
         what = "--all and names exclude each other; leave one out" if every else "name a variant, or write --all"
         raise BadInput(f"lab verify: {what}. Known: {', '.join(lab.variants)}")
@@ -91,7 +94,8 @@ def chosen(lab: Lab, names: Sequence[str], every: bool) -> list[Variant]:
                 f"lab verify: {name} is an existing image, which never promised the contract; each of its trials "
                 f"begins with a look at its mapped routes. Try: lab run plain@{name}"
             )
-    return [variant for name, variant in lab.variants.items() if not variant.image and (every or name in names)]
+    found = [variant for name, variant in lab.variants.items() if not variant.image and (every or name in names)]
+    return [variant for variant in found if sanitizers.sanitizers_of(variant)] if every and sanitize else found
 
 
 def require_checks(only: Collection[str]) -> None:

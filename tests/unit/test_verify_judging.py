@@ -274,6 +274,11 @@ def test_a_kernel_with_too_much_randomness_is_named(tmp_path: Path, monkeypatch:
     assert "" == why_not_here(TSAN)
 
 
+def test_of_all_variants_those_with_sanitizers_are_sanitized(lab: Lab) -> None:
+    """The others are no fault of who asked for all."""
+    assert {"c", "go"} == {variant.runtime for variant in chosen(lab, [], every=True, sanitize=True)}
+
+
 def test_sanitizers_go_by_runtime(lab: Lab) -> None:
     """Two builds for C, one for Go, none for Python."""
     names = ("c-epoll", "go-nethttp", "py-asyncio")
