@@ -100,12 +100,12 @@ def test_who_is_idle_makes_room_for_who_waits(programs: dict[str, Path], name: s
     """One worker waits in /delay, the other for an idle client: that one is hung up on when a third comes."""
     with serving(programs[name], **{LIMITS[name]: "2"}) as (_, port):
         busy = connect(port, LONG)
-        with connect(port, PLAIN) as idle, connect(port) as third:
-            assert b"Hello, world!" == read_body(idle)
+        with connect(port, PLAIN) as idle:
+            assert b"Hello, world!" == read_body(idle)  # before anybody waits: its reply does not say close
 
-            third.sendall(PLAIN)
+            with connect(port, PLAIN) as third:
+                assert b"Hello, world!" == read_body(third)
 
-            assert b"Hello, world!" == read_body(third)
             assert b"" == idle.recv(1)
         busy.close()
 
