@@ -192,7 +192,8 @@ int main(void)
             calm_ms = blocking_clock_ms() + CALM_MS;
         }
         struct pollfd entries[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
-        int ready = poll(entries, 2, is_crowded || is_short ? CROWDED_MS : count_processes() > SPARE_LEAST ? CALM_MS : -1);
+        bool must_look = count_processes() > SPARE_LEAST || count_processes() == most; /* there nobody calls */
+        int ready = poll(entries, 2, is_crowded || is_short ? CROWDED_MS : must_look ? CALM_MS : -1);
         check(ready < 0 && errno != EINTR ? -1 : 0, "poll");
         uint64_t calls;
         if (ready > 0 && entries[1].revents && read(wake_fd, &calls, sizeof calls) < 0)
