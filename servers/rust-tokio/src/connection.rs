@@ -257,8 +257,19 @@ impl Connection {
         if self.output.is_empty() {
             return after;
         }
-        let output = std::mem::take(&mut self.output); // dropped when sent: an idle connection holds no buffer
-        match timeout(SEND_TIMEOUT, self.stream.write_all(&output)).await {
+        // Dropped when sent: an idle connection holds no buffer. Nearly always the kernel takes all of it at once; only
+        // what it does not take needs a timer.
+        let output = std::mem::take(&mut self.output);
+        let sent = match self.stream.try_write(&output) {
+            Ok(sent) if sent == output.len() => return after,
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                count(error);
+                return After::Leave;
+            }
+        };
+        match timeout(SEND_TIMEOUT, self.stream.write_all(&output[sent..])).await {
             Ok(Ok(())) => after,
             Ok(Err(error)) => {
                 count(error);
