@@ -11,8 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orchestrator.model import Metrics, TrialResult
-from orchestrator.verdicts.effect import CONFIDENCE, Effect, TooFewPairs, correct, measure_effect
+from orchestrator.model import Metrics, Run, TrialResult
+from orchestrator.verdicts.effect import (
+    CONFIDENCE,
+    Effect,
+    TooFewPairs,
+    correct,
+    measure_between,
+    measure_effect,
+)
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
 Word = Literal["better", "worse", "no difference", "undecided"]
@@ -92,15 +99,22 @@ def judge_pairs(
     pairs: Sequence[tuple[str, Side, Side]],
     thresholds: Callable[[str, str], float],
     noise: Callable[[str, str], float],
+    *,
+    between_runs: bool = False,
 ) -> tuple[Judged, ...]:
     """Judge a whole family at once: (scenario, baseline, candidate) times every figure that both sides measured.
 
     thresholds(scenario, figure's name): the relative difference that is worth a word. noise(scenario, figure's name):
-    the largest that A/A pairs showed, 0.0 where there were none.
+    the largest that A/A pairs showed, 0.0 where there were none. between_runs: the sides share no blocks.
     """
     judged = [
         _one(
-            scenario, figure, baseline, candidate, max(thresholds(scenario, figure.name), noise(scenario, figure.name))
+            scenario,
+            figure,
+            baseline,
+            candidate,
+            max(thresholds(scenario, figure.name), noise(scenario, figure.name)),
+            between_runs,
         )
         for scenario, baseline, candidate in pairs
         for figure in FIGURES
@@ -112,13 +126,18 @@ def judge_pairs(
     return tuple(_decide(one, by_id[id(one)]) if id(one) in by_id else one for one in judged)
 
 
-def _one(scenario: str, figure: Figure, baseline: Side, candidate: Side, threshold: float) -> Judged:
+def _one(
+    scenario: str, figure: Figure, baseline: Side, candidate: Side, threshold: float, between_runs: bool
+) -> Judged:
     first, second = baseline.values(figure), candidate.values(figure)
     both = sorted(first.keys() & second.keys())
     made = Judged(scenario, figure, baseline.name, candidate.name, "undecided", "", threshold=threshold)
     made = replace(made, censored=baseline.is_censored or candidate.is_censored)
     try:
-        effect = measure_effect([first[block] for block in both], [second[block] for block in both])
+        if between_runs:
+            effect = measure_between(list(first.values()), list(second.values()))
+        else:
+            effect = measure_effect([first[block] for block in both], [second[block] for block in both])
     except TooFewPairs as few:
         return replace(made, reason=str(few))
     return replace(made, effect=effect)
@@ -142,7 +161,32 @@ def _decide(one: Judged, p_corrected: float) -> Judged:
 
 
 def _could_have_seen(effect: Effect) -> str:
-    return f"{effect.pairs} blocks would have shown {effect.detectable_ratio - 1.0:.1%}"
+    return f"{effect.pairs} trials of each would have shown {effect.detectable_ratio - 1.0:.1%}"
+
+
+def pairs_within(run: Run, baseline: str, candidates: Sequence[str]) -> list[tuple[str, Side, Side]]:
+    """Return every scenario in which both were planned: baseline against each candidate, block by block."""
+    planned = dict.fromkeys((spec.scenario, spec.variant) for spec in run.plan.trials)
+    return [
+        (scenario, side(baseline, baseline, scenario, run.trials), side(other, other, scenario, run.trials))
+        for scenario in dict.fromkeys(scenario for scenario, _ in planned)
+        for other in candidates
+        if (scenario, baseline) in planned and (scenario, other) in planned
+    ]
+
+
+def pairs_between(old: Run, new: Run) -> list[tuple[str, Side, Side]]:
+    """Return every pairing that both runs planned, the older run's as the baseline."""
+    planned = [dict.fromkeys((spec.scenario, spec.variant) for spec in run.plan.trials) for run in (old, new)]
+    return [
+        (
+            scenario,
+            side(f"{variant} in {old.run_id}", variant, scenario, old.trials),
+            side(f"{variant} in {new.run_id}", variant, scenario, new.trials),
+        )
+        for scenario, variant in planned[0]
+        if (scenario, variant) in planned[1]
+    ]
 
 
 def noise_of(judged: Iterable[Judged]) -> dict[tuple[str, str], float]:

@@ -182,6 +182,7 @@ def test_the_verbs_are_these() -> None:
     expected = [
         "build",
         "check",
+        "compare",
         "down",
         "gc",
         "new",

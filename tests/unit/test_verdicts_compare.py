@@ -47,7 +47,7 @@ def test_no_difference_says_what_could_have_been_seen() -> None:
     one = judged(a_side("a", around(1000.0, 3)), a_side("b", around(1000.0, 4)))
 
     assert "no difference" == one.word
-    assert one.reason.startswith("8 blocks would have shown ")
+    assert one.reason.startswith("8 trials of each would have shown ")
 
 
 def test_a_difference_below_the_threshold_or_the_noise_is_none() -> None:

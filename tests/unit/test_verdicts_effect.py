@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.verdicts.effect import TooFewPairs, correct, measure_effect
+from orchestrator.verdicts.effect import TooFewPairs, correct, measure_between, measure_effect
 
 
 def blocks(seed: int, pairs: int, ratio: float, spread: float, drift: float = 0.3) -> tuple[list[float], list[float]]:
@@ -28,7 +28,7 @@ def test_a_tenth_is_found_on_a_machine_that_drifts_by_a_third() -> None:
     assert effect.low < 0.9 < effect.high < 1.0
     assert effect.excludes_one
     assert effect.p_value < 0.001
-    assert effect.p_signed_rank == pytest.approx(2 / 2**10)
+    assert effect.p_rank == pytest.approx(2 / 2**10)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
@@ -97,3 +97,18 @@ def test_the_correction_is_benjamini_and_hochbergs() -> None:
     """The textbook example: p_(i) * n / i, monotone from the end."""
     assert [0.04, 0.04, 0.04, 0.04] == pytest.approx(correct([0.01, 0.02, 0.03, 0.04]))
     assert [] == correct([])
+
+
+def test_two_runs_are_compared_without_pairing() -> None:
+    """Trial by trial they have nothing in common: shuffling one side changes nothing, and the truth is covered."""
+    draw = np.random.default_rng(5)
+    first = list(1000.0 * np.exp(draw.normal(0.0, 0.02, 10)))
+    second = list(900.0 * np.exp(draw.normal(0.0, 0.02, 8)))
+    effect = measure_between(first, second)
+
+    assert 8 == effect.pairs
+    assert effect.low < 0.9 < effect.high < 1.0
+    assert effect.ratio == pytest.approx(measure_between(first[::-1], second).ratio)
+    assert max(effect.p_value, effect.p_rank) < 0.001
+    with pytest.raises(TooFewPairs, match="a side has 5 valid trials"):
+        measure_between(first, second[:5])

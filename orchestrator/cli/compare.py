@@ -1,0 +1,87 @@
+"""`lab compare`: verdicts on two runs, or on the variants of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from orchestrator.cli.group import Context, complain, lab
+from orchestrator.errors import BadInput
+from orchestrator.model import Run
+from orchestrator.report.comparetable import compare_document, compare_table
+from orchestrator.results.store import open_store
+from orchestrator.run import results_folder
+from orchestrator.verdicts.compare import DEFAULT_THRESHOLD, Judged, judge_pairs, pairs_between, pairs_within
+
+EPILOG = (
+    "Examples: lab compare BASELINE CANDIDATE, lab compare --variants c-threads c-epoll, "
+    "lab compare RUN --variants c-epoll c-uring --threshold 5"
+)
+
+
+@lab.command(epilog=EPILOG)
+@click.argument("names", nargs=-1, metavar="[RUN] [RUN] | [RUN] --variants A B")
+@click.option("--variants", is_flag=True, help="The last names are variants of one run: the first of them is compared.")
+@click.option("--threshold", type=click.FloatRange(0.0, 1000.0), help="Percent that are worth a word (3).")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@click.pass_obj
+def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: float | None, as_json: bool) -> None:
+    """Say of each figure whether the candidate is better, worse or not to be told apart; exit 1 when one is worse.
+
+    Two runs: each pairing of the newer against the same of the older. --variants: within one run, block by block.
+    """
+    path = results_folder(ctx.root) / "lab.db"
+    if not path.exists():
+        raise BadInput(f"{path}: there are no results yet. Next: lab run quick --trials 6")
+    worth = DEFAULT_THRESHOLD if threshold is None else threshold / 100.0
+    with open_store(path) as store:
+        if variants:
+            run, baseline, candidates = _within(store.read_run, names)
+            pairs = pairs_within(run, baseline, candidates)
+            what = f"{run.run_id} has no scenario in which {baseline} and {', '.join(candidates)} both ran"
+        else:
+            if len(names) != 2:
+                raise BadInput(
+                    f"expected two runs, saw {len(names)}; lab show --list names them, or use --variants A B"
+                )
+            old, new = store.read_run(names[0]), store.read_run(names[1])
+            if old.run_id == new.run_id:
+                raise BadInput(f"{names[0]} and {names[1]} are the same run; name two, or use --variants A B")
+            pairs = pairs_between(old, new)
+            what = f"{old.run_id} and {new.run_id} have no scenario and variant in common"
+    if not pairs:
+        raise BadInput(f"{what}. Try: lab show --list")
+    judged = judge_pairs(pairs, lambda *_: worth, lambda *_: 0.0, between_runs=not variants)
+    if as_json:
+        ctx.print_json(compare_document(judged))
+    else:
+        ctx.out.print(compare_table(judged, ascii_only=ctx.out.encoding.lower() != "utf-8"))
+    _end(judged)
+
+
+def _within(read_run: Callable[[str | None], Run], names: tuple[str, ...]) -> tuple[Run, str, tuple[str, ...]]:
+    if len(names) < 2:
+        raise BadInput(f"--variants: expected two names or more, saw {len(names)}; write --variants c-threads c-epoll")
+    newest = read_run(None)
+    known = {spec.variant for spec in newest.plan.trials}
+    if names[0] in known:
+        run, first = newest, 0
+    else:
+        run, first = read_run(names[0]), 1
+        known = {spec.variant for spec in run.plan.trials}
+    chosen = names[first:]
+    for name in chosen:
+        if name not in known:
+            raise BadInput(f"{run.run_id}: no variant '{name}' in this run; it has {', '.join(sorted(known))}")
+    if len(chosen) < 2:
+        raise BadInput(f"--variants: expected two of {', '.join(sorted(known))}, saw {', '.join(chosen) or 'none'}")
+    return run, chosen[0], chosen[1:]
+
+
+def _end(judged: tuple[Judged, ...]) -> None:
+    worse = [f"{one.candidate} on {one.scenario}: {one.figure.title}" for one in judged if one.is_regression]
+    if worse:
+        raise SystemExit(complain(f"worse: {', '.join(worse)}", 1))
+    if judged and all(one.word == "undecided" for one in judged):
+        raise SystemExit(complain(f"undecided: {judged[0].reason}", 4))

@@ -1,0 +1,114 @@
+"""`lab compare`: verdicts, exit codes, and one line for every question that cannot be answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from orchestrator import cli
+from orchestrator.errors import BadInput
+from orchestrator.model import Plan, Run, TrialResult
+from orchestrator.results.store import open_store
+from tests.unit.test_verdicts_compare import around, trial
+
+OLD, NEW = "20261122T0-nightly-aaaaaa", "20261123T0-nightly-bbbbbb"
+
+
+def a_run(run_id: str, throughput: dict[str, Sequence[float]]) -> Run:
+    trials: list[TrialResult] = []
+    for block in range(len(next(iter(throughput.values())))):
+        for variant, values in throughput.items():
+            one = trial(block, variant, values[block])
+            trials.append(replace(one, spec=replace(one.spec, index=len(trials))))
+    return Run(
+        run_id, "nightly", run_id, None, {}, Plan("nightly", 1, tuple(t.spec for t in trials), ()), tuple(trials)
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two nights: fast stays as it is, slow has become slower by a tenth."""
+    (tmp_path / "results").mkdir()
+    nights = (
+        a_run(OLD, {"fast": around(1000.0, 1), "slow": around(800.0, 2)}),
+        a_run(NEW, {"fast": around(1000.0, 3), "slow": around(720.0, 4)}),
+    )
+    with open_store(tmp_path / "results" / "lab.db") as store:
+        for run in nights:
+            store.begin_run(run.run_id, run.suite, run.started_at, {}, run.plan)
+            for one in run.trials:
+                store.add_trial(run.run_id, one)
+    return tmp_path
+
+
+def compare(root: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli.lab, ["--file", str(root / "lab.yaml"), "compare", *arguments])
+
+
+def test_two_runs_are_compared_pairing_by_pairing_and_the_slower_ends_with_1(root: Path) -> None:
+    """The candidate is the second run; what stayed the same is no difference."""
+    done = compare(root, OLD, NEW, "--json")
+    told = {one["baseline"].split()[0]: one for one in json.loads(done.stdout.partition("\nlab:")[0])}
+
+    assert 1 == done.exit_code
+    assert ("no difference", "worse") == (told["fast"]["verdict"], told["slow"]["verdict"])
+    assert told["slow"]["low"] < 0.9 < told["slow"]["high"]
+    assert f"lab: worse: slow in {NEW} on plain: throughput" in done.output
+
+
+def test_variants_of_a_run_are_compared_block_by_block(root: Path) -> None:
+    """The newest run unless one is named; a better candidate ends with 0, the table draws the interval."""
+    newest, older = compare(root, "--variants", "slow", "fast"), compare(root, OLD, "--variants", "slow", "fast")
+
+    assert (0, 0) == (newest.exit_code, older.exit_code)
+    assert "better" in newest.output
+    assert "█" in newest.output or "#" in newest.output
+
+
+def test_what_is_not_worth_a_word_is_no_regression(root: Path) -> None:
+    """A threshold of 20 % lets a tenth pass."""
+    assert 0 == compare(root, OLD, NEW, "--threshold", "20").exit_code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((OLD,), "expected two runs, saw 1"),
+        ((OLD, OLD), "are the same run"),
+        (("--variants", "fast"), "expected two names or more, saw 1"),
+        (("--variants", "fast", "nobody"), "no variant 'nobody' in this run; it has fast, slow"),
+        ((OLD, "--variants", "fast"), "expected two of fast, slow, saw fast"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_one_line(root: Path, arguments: tuple[str, ...], said: str) -> None:
+    """Who, expected, seen, next step."""
+    done = compare(root, *arguments)
+
+    assert isinstance(done.exception, BadInput)
+    assert said in str(done.exception)
+    assert 1 == len(str(done.exception).splitlines())
+
+
+def test_without_results_it_says_how_to_get_some(tmp_path: Path) -> None:
+    """Six trials of each, because fewer decide nothing."""
+    done = compare(tmp_path, OLD, NEW)
+
+    assert "there are no results yet. Next: lab run quick --trials 6" in str(done.exception)
+
+
+def test_too_few_trials_are_undecided_and_end_with_4(root: Path) -> None:
+    """Five blocks tell nothing, whatever they show."""
+    few = a_run("20261124T0-nightly-cccccc", {"fast": [1000.0] * 5, "slow": [500.0] * 5})
+    with open_store(root / "results" / "lab.db") as store:
+        store.begin_run(few.run_id, few.suite, few.started_at, {}, few.plan)
+        for one in few.trials:
+            store.add_trial(few.run_id, one)
+    done = compare(root, "20261124", "--variants", "fast", "slow")
+
+    assert 4 == done.exit_code
+    assert "lab: undecided: 5 blocks have both; 6 are needed" in done.output
