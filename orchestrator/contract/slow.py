@@ -95,7 +95,7 @@ def slow_reader(site: Site) -> str:
     limit_s = site.told.body_timeout_s
     request = render("/echo", "POST", body=pattern(65536, 9))
     with site.talk(receive_buffer=4096) as talk:
-        sent, has_ended = press(talk, request, limit_s + site.told.late_s)
+        sent, has_ended = press(talk, request, limit_s, limit_s + site.told.late_s)
         deadline_s = time.monotonic() + site.told.patience_s
         while not has_ended and (data := talk.receive(deadline_s)) != b"":
             if data is None:
@@ -105,14 +105,16 @@ def slow_reader(site: Site) -> str:
     return f"the end; {talk.received.total} bytes of replies for {sent} of requests"
 
 
-def press(talk: Talk, request: bytes, stuck_s: float) -> tuple[int, bool]:
+def press(talk: Talk, request: bytes, limit_s: float, stuck_s: float) -> tuple[int, bool]:
     """Send requests until the server has taken no byte for stuck_s, or ends it; return how many went, and which it was.
 
-    Every byte taken begins the wait anew: a server that is merely slow is not stuck yet.
+    Every byte taken begins the wait anew: a server that is merely slow is not stuck yet. One that takes bytes again
+    after it was stuck for as good as limit_s has given up and discards them, for up to two seconds: the end as well.
     """
     total, at, most = 0, 0, 256 << 20
     talk.sock.settimeout(stuck_s)
     while total < most:
+        begun_s = time.monotonic()
         try:
             gone = talk.sock.send(request[at:])
         except TimeoutError:
@@ -121,4 +123,6 @@ def press(talk: Talk, request: bytes, stuck_s: float) -> tuple[int, bool]:
             return total, True
         talk.sent.add(request[at : at + gone])
         total, at = total + gone, (at + gone) % len(request)
+        if time.monotonic() - begun_s > 0.9 * limit_s:
+            return total, False
     raise Broken("a server that stops reading when its replies are stuck", f"{total} bytes of requests taken", talk)

@@ -53,7 +53,7 @@ def test_a_limit_that_does_not_take_ends_the_run_unless_best_effort(make_lab: An
 
 def test_a_failed_build_shows_its_log_and_never_uses_an_older_image(make_lab: Any, client: docker.DockerClient) -> None:
     """A variant that compiled once and no longer does exits 3 with the compiler's words; no container is started."""
-    lab: LabFile = make_lab(scenarios=HOLD)
+    lab: LabFile = make_lab(scenarios=HOLD, arena={"variants": ["broken"]})
     folder = lab.path.parent / "broken"
     folder.mkdir()
     for source in (ROOT / "servers" / "seed-c").iterdir():
