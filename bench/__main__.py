@@ -29,7 +29,7 @@ RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
     "throughput": (throughput.measure, 5),
     "variants": (variants.measure, 5),
     "hold": (hold.measure, 3),
-    "active": (active.measure, 1),
+    "active": (active.measure, 3),
     "truth": (truth.measure, 3),
     "million": (million.measure, 1),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.lines import LINES, median, worst
+from bench.lines import LINES, median, turned, worst
 from bench.outcome import Outcome
 from bench.stand import Stand
 from bench.witness import Seen
@@ -57,10 +57,11 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     pairings = [(variant, users) for variant in VARIANTS for users in USERS]
     trials: dict[tuple[str, str], list[Held]] = {pairing: [] for pairing in pairings}
     delay_s = stand.lab.scenarios["hold-100k-engine"].delay_s
-    steps = [Step(f"round {n + 1}: {v} held by {u} users", delay_s) for n in range(rounds) for v, u in _order(n)]
+    orders = [turned(pairings, n) for n in range(rounds)]
+    steps = [Step(f"round {n + 1}: {v} held by {u} users", delay_s) for n, order in enumerate(orders) for v, u in order]
     with stand.progress.stage("hold", steps) as stage:
-        for n in range(rounds):
-            for variant, users in _order(n):
+        for n, order in enumerate(orders):
+            for variant, users in order:
                 stage.begin()
                 result, seen = stand.trial(stand.spec("hold", f"hold-100k-{users}", variant))
                 held = Held(n, result, seen)
@@ -70,11 +71,6 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     for (variant, users), found in trials.items():
         _add_lines(outcome, f"hold-100k {variant} {users}", found)
     return outcome
-
-
-def _order(n: int) -> list[tuple[str, str]]:
-    pairings = [(variant, users) for variant in VARIANTS for users in USERS]
-    return [*pairings[n % len(pairings) :], *pairings[: n % len(pairings)]]
 
 
 def _add_lines(outcome: Outcome, name: str, trials: list[Held]) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
+T = TypeVar("T")
 Bound = Literal["at most", "at least", "exactly"]
 
 
@@ -88,6 +89,12 @@ def holds(line: Line, measured: Measured | None) -> bool:
     if line.bound == "at least":
         return measured.value >= line.goal
     return measured.value == line.goal
+
+
+def turned(items: Sequence[T], n: int) -> list[T]:
+    """Return the items in the order of round `n`: each round begins one further on, so that nobody is always first."""
+    first = n % len(items)
+    return [*items[first:], *items[:first]]
 
 
 def median(values: Iterable[float | None]) -> float | None:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.lines import median
+from bench.lines import median, turned
 from bench.outcome import Outcome
 from bench.stand import Stand, wrk_image
 from bench.witness import INSIDE, Ordered
@@ -52,11 +52,11 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     outcome = Outcome()
     image = wrk_image(stand)
     pairs: dict[str, list[tuple[Slot, Slot]]] = {kind: [] for kind in KINDS}
-    steps = [Step(f"round {n + 1}: wrk and {kind}") for n in range(rounds) for kind in KINDS]
+    orders = [turned(list(KINDS), n) for n in range(rounds)]
+    steps = [Step(f"round {n + 1}: wrk and {kind}") for n, order in enumerate(orders) for kind in order]
     with stand.progress.stage("throughput", steps) as stage:
-        for n in range(rounds):
-            # The order of the kinds turns with the rounds, and who goes first in a pod with both.
-            order = [*list(KINDS)[n % len(KINDS) :], *list(KINDS)[: n % len(KINDS)]]
+        # The order of the kinds turns with the rounds, and who goes first in a pod with both.
+        for n, order in enumerate(orders):
             for place, kind in enumerate(order):
                 stage.begin()
                 wrk, users = _one_pod(stand, image, kind, wrk_first=(n + place) % 2 == 0)
