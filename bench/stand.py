@@ -85,7 +85,7 @@ def standing(lab: Lab, profile: str, results: Path, progress: Progress, say: Say
         ground = prepare(lab, profile, owner, progress, say, lab.variants)
         clear_abandoned(ground.client, ground.lab_id)
         try:
-            control = bring_up_control(lab, ground, owner)
+            control = bring_up_control(lab, ground, owner, say)
             yield Stand(lab, ground, control, results, run_id, secrets.token_hex(16), progress, say)
         finally:
             clear_owned(ground.client, ground.lab_id, owner)

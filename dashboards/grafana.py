@@ -29,10 +29,8 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from dashboards.panel import GRAFANA, Dashboard, Panel, Unit
 from dashboards.panels import DASHBOARDS
-
-FOLDER = Path(__file__).parent / "grafana"
-DATA_SOURCE_UID = "netpoll-lab-prometheus"  # provisioning gives the data source this uid
-TAG = "netpoll-lab"
+from dashboards.provisioning import DASHBOARDS_FOLDER as FOLDER
+from dashboards.provisioning import DATA_SOURCE_UID, TAG
 
 # https://grafana.com/docs/grafana/latest/panels-visualizations/configure-standard-options/#unit
 _UNITS: dict[Unit, str] = {
@@ -49,17 +47,14 @@ def render(dashboard: Dashboard) -> str:
         .uid(dashboard.uid)
         .description(dashboard.summary)
         .tags([TAG])
-        .time("now-5m", "now")
-        .refresh("5s")  # Grafana's own minimum unless its administrator lowers it
+        .time(dashboard.since, "now")
+        .refresh("1m" if dashboard.of_past else "5s")  # 5 s: Grafana's own minimum unless its administrator lowers it
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(make.DashboardLink("netpoll-lab").type(DashboardLinkType.DASHBOARDS).tags([TAG]).keep_time(True))
-        .annotation(
-            make.AnnotationQuery().name("windows").datasource(DataSourceRef(type_val="grafana", uid="-- Grafana --"))
-            .enable(True).icon_color("blue")
-            .target(make.AnnotationTarget().limit(200).match_any(True).tags([TAG]).type("tags"))
-        )
-    )  # fmt: skip
-    for variable in _variables():
+        .annotation(_marks("runs", "purple", [TAG, "run"]))
+        .annotation(_marks("windows", "blue", [TAG, "window", "$run"]))
+    )
+    for variable in _variables(dashboard):
         builder = builder.with_variable(variable)
     for heading, panels in dashboard.rows:
         builder = builder.with_row(make.Row(heading))
@@ -94,15 +89,24 @@ def drifted() -> list[str]:
     return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
 
 
-def _variables() -> list[Any]:
+def _marks(name: str, colour: str, tags: list[str]) -> Any:
+    """Return what shows the annotations that carry all of these tags; observe/marks.py writes them."""
+    return (
+        make.AnnotationQuery().name(name).datasource(DataSourceRef(type_val="grafana", uid="-- Grafana --"))
+        .enable(True).icon_color(colour)
+        .target(make.AnnotationTarget().limit(200).match_any(False).tags(tags).type("tags"))
+    )  # fmt: skip
+
+
+def _variables(dashboard: Dashboard) -> list[Any]:
     quantiles = ["0.5", "0.9", "0.99", "0.999"]
+    of = "lab_run_stat" if dashboard.of_past else 'lab_client_users{run_id="$run"}'
     return [
+        *([_several("suite", "Suites", "label_values(lab_run_info, suite)")] if dashboard.of_past else []),
         _asked("run", "Run", "label_values(lab_client_users, run_id)"),
         _asked("baseline", "Baseline", "label_values(lab_run_info, run_id)"),
-        _asked("scenario", "Scenario", 'label_values(lab_client_users{run_id="$run"}, scenario)').multi(True)
-        .include_all(True).all_value(".*"),
-        _asked("variant", "Variants", 'label_values(lab_client_users{run_id="$run"}, variant)').multi(True)
-        .include_all(True).all_value(".*"),
+        _several("scenario", "Scenario", f"label_values({of}, scenario)"),
+        _several("variant", "Variants", f"label_values({of}, variant)"),
         make.CustomVariable("quantile").label("Quantile").values(",".join(quantiles))
         .options([VariableOption(text=q, value=q, selected=q == "0.99") for q in quantiles])
         .current(VariableOption(text="0.99", value="0.99", selected=True)),
@@ -117,12 +121,20 @@ def _asked(name: str, label: str, query: str) -> Any:
     )  # fmt: skip
 
 
+def _several(name: str, label: str, query: str) -> Any:
+    """Return a variable of which one, several or all may be chosen; all at first."""
+    everything = VariableOption(text=["All"], value=["$__all"], selected=True)
+    return _asked(name, label, query).multi(True).include_all(True).all_value(".*").current(everything)
+
+
 def _panel(panel: Panel) -> Any:
     builder: Any = heatmap.Panel() if panel.kind == "heatmap" else _lines(panel)
     builder = (
         builder.title(panel.title).description(_described(panel)).datasource(_SOURCE)
         .unit(_UNITS[panel.unit]).height(_HEIGHT).span(_WHOLE if panel.wide else _HALF)
     )  # fmt: skip
+    if panel.repeat:
+        builder = builder.repeat("variant").repeat_direction("h").max_per_row(2)
     for query, expression in zip(panel.queries, panel.expressions(GRAFANA), strict=True):
         target = prometheus.Dataquery().expr(expression).legend_format(query.legend).range()
         builder = builder.with_target(target.ref_id("ABCDEF"[panel.queries.index(query)]).datasource(_SOURCE))
@@ -131,11 +143,13 @@ def _panel(panel: Panel) -> Any:
 
 def _lines(panel: Panel) -> timeseries.Panel:
     builder = (
-        timeseries.Panel().line_width(1).fill_opacity(6).show_points(common.VisibilityMode.NEVER).min(0)
+        timeseries.Panel().line_width(1).fill_opacity(6).show_points(common.VisibilityMode.NEVER)
         .legend(VizLegendOptions().display_mode(common.LegendDisplayMode.TABLE).placement(common.LegendPlacement.RIGHT)
                 .calcs(["lastNotNull", "max"]).show_legend(True))
         .tooltip(VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
     )  # fmt: skip
+    if not panel.signed:
+        builder.min(0)
     if panel.threshold is not None:
         steps = [Threshold(color="green", value=None), Threshold(color="red", value=panel.threshold.above)]
         builder.thresholds(make.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))

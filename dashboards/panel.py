@@ -1,8 +1,9 @@
 """The words panels are declared in.
 
 A panel answers one question with PromQL that says nothing about who draws it. `$S` in an expression stands for the
-selector of what is being looked at, `$I` for the range that rates are taken over, `$Q` for the quantile; whoever draws
-puts their own in (`Panel.expressions`).
+selector of what is being looked at, `$B` for the same of the run it is held against, `$H` for the same scenarios and
+variants in any run, `$K` for the suites whose runs count, `$I` for the range that rates are taken over, `$Q` for the
+quantile, `$E` for the end of the time that is drawn; whoever draws puts their own in (`Panel.expressions`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ Kind = Literal["lines", "bars", "heatmap"]
 Source = Literal["client", "server", "store", "bpf", "runtime", "host"]
 
 # What selects the series of the trials looked at, in each place that draws. Prometheus' own label matching.
-GRAFANA = {"S": 'run_id="$run",scenario=~"$scenario",variant=~"$variant"', "I": "$__rate_interval", "Q": "$quantile"}
+GRAFANA = {
+    "S": 'run_id="$run",scenario=~"$scenario",variant=~"$variant"',
+    "B": 'run_id="$baseline",scenario=~"$scenario",variant=~"$variant"',
+    "H": 'scenario=~"$scenario",variant=~"$variant"',
+    "K": 'suite=~"$suite"',
+    "I": "$__rate_interval",
+    "Q": "$quantile",
+    # Grafana rounds a query's end down to its step, which over a month is half an hour: too long ago for what a lab
+    # shows that was brought up just now. Its own variable is exact.
+    "E": "${__to:date:seconds}",
+}
+LETTERS = "".join(GRAFANA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +61,11 @@ class Panel:
     kind: Kind = "lines"
     threshold: Threshold | None = None
     wide: bool = False  # takes the whole row
+    repeat: bool = False  # once for each variant, where who draws can
+    signed: bool = False  # below zero means something
 
     def expressions(self, meaning: Mapping[str, str]) -> list[str]:
-        """Return each query with `$S`, `$I` and `$Q` replaced. meaning: by those letters.
+        """Return each query with its letters replaced. meaning: by letter.
 
         Other dollars stay as they are. Raises KeyError where a letter has no meaning.
         """
@@ -66,6 +80,8 @@ class Dashboard:
     title: str
     summary: str
     rows: tuple[tuple[str, tuple[Panel, ...]], ...]  # (heading, panels)
+    since: str = "now-5m"  # how far back it looks at first, in Grafana's words
+    of_past: bool = False  # its scenarios and variants are those of past runs, not of one run's live series
 
     @property
     def panels(self) -> tuple[Panel, ...]:
@@ -73,10 +89,10 @@ class Dashboard:
 
 
 class _Letters(Template):
-    idpattern = "(?:[SIQ])(?![a-z_])"
+    idpattern = f"(?:[{LETTERS}])(?![a-z_])"
 
 
 def _fill(expression: str, meaning: Mapping[str, str]) -> str:
     found = _Letters(expression)
     # $run and its like are no letters of ours, and are for Grafana to replace: they stay.
-    return found.safe_substitute({key: meaning[key] for key in "SIQ" if f"${key}" in expression})
+    return found.safe_substitute({key: meaning[key] for key in LETTERS if f"${key}" in expression})

@@ -1,18 +1,29 @@
 """Every panel of the lab: its title, the question it answers, its PromQL, its unit, and where to worry.
 
-Sources of the expressions: the metrics' declarations (orchestrator/observe/exporter/metrics.py, swarm/metrics.py). The
-tests run each of them against a real Prometheus that holds a real run.
+Sources of the expressions: the metrics' declarations (orchestrator/observe/exporter/metrics.py, swarm/metrics.py,
+orchestrator/verdicts/stats.py). The tests run each of them against a real Prometheus that holds a real run.
 """
 
 from __future__ import annotations
 
-from dashboards.panel import Dashboard, Panel, Query, Threshold
+from dashboards.panel import Dashboard, Panel, Query, Threshold, Unit
 
 _REQUESTS = "lab_client_request_duration_seconds"
 _ANSWERED = f'rate({_REQUESTS}_count{{$S,outcome="answered"}}[$I])'
 _CPU = "rate(lab_server_cpu_seconds_total{$S}[$I])"
 _BY = "sum by (variant)"
 
+_KEPT_P99 = 'stat="p99_seconds"'
+
+BASELINE = Panel(
+    "against-baseline", "p99 against the baseline", "Is it slower or faster than the run it is held against?", "ratio",
+    (Query(f"lab_run_stat{{$S,{_KEPT_P99}}} @ $E / ignoring (run_id) lab_run_stat{{$B,{_KEPT_P99}}} @ $E - 1",
+           "{{variant}} {{scenario}}, kept"),
+     Query(f"histogram_quantile(0.99, sum by (scenario, variant, le) "
+           f'(rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I]))) '
+           f"/ on (scenario, variant) lab_run_stat{{$B,{_KEPT_P99}}} @ $E - 1", "{{variant}} {{scenario}}, now")),
+    "store", threshold=Threshold(0.1, "a tenth slower than the baseline"), wide=True, signed=True,
+)  # fmt: skip
 THROUGHPUT = Panel(
     "throughput", "Throughput", "How many right answers a second does each variant give?", "per second",
     (Query(f"{_BY} ({_ANSWERED})", "{{variant}}"),), "client",
@@ -25,7 +36,7 @@ LATENCY = Panel(
 HEATMAP = Panel(
     "latency-heatmap", "Latency, all of it", "Where do the answers lie, and is there a second hump?", "seconds",
     (Query(f'sum by (le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I]))', "{{le}}"),), "client", "heatmap",
-    wide=True,
+    wide=True, repeat=True,
 )  # fmt: skip
 ERRORS = Panel(
     "errors", "Errors", "What share of the answers is wrong or missing?", "ratio",
@@ -128,9 +139,49 @@ COLLECTOR_ERRORS = Panel(
     (Query("sum by (source) (rate(lab_collector_errors_total[$I]))", "{{source}}"),), "host",
 )  # fmt: skip
 
+
+
+def _kept(name: str, title: str, question: str, unit: Unit, stat: str) -> Panel:
+    """Return the panel that follows one figure from run to run.
+
+    Past runs are shown now, whenever they were: at each instant that is drawn stands the figure of the newest run that
+    had begun by then, of each scenario and variant. So a line steps where a run was made, however long ago.
+    """
+    began = 'lab_run_stat{$H,stat="start_time_seconds"} @ $E * on (run_id) group_left () (lab_run_info{$K} @ $E)'
+    newest = f"(({began}) <= time()) == on (scenario, variant) group_left () "
+    newest += f"max by (scenario, variant) (({began}) <= time())"
+    figure = f'lab_run_stat{{$H,stat="{stat}"}} @ $E and on (run_id, scenario, variant) ({newest})'
+    query = Query(f"max by (scenario, variant) ({figure})", "{{variant}} {{scenario}}")
+    return Panel(f"kept-{name}", title, question, unit, (query,), "store")
+
+
+KEPT_P99 = _kept("p99", "p99, run by run", "Did it become slower?", "seconds", "p99_seconds")
+KEPT_P50 = _kept("p50", "p50, run by run", "Did the ordinary answer become slower?", "seconds", "p50_seconds")
+KEPT_THROUGHPUT = _kept(
+    "throughput", "Throughput, run by run", "Did it lose or gain speed?", "per second", "throughput_per_second"
+)
+KEPT_ERRORS = _kept("errors", "Errors, run by run", "Since when do answers fail?", "ratio", "errors_ratio")
+KEPT_HELD = _kept(
+    "held", "Connections held, run by run", "Does it still hold as many connections?", "count", "connections_held"
+)
+KEPT_MEMORY = _kept(
+    "memory-per-connection", "Memory per connection, run by run", "Did a connection become dearer?", "bytes",
+    "memory_bytes_per_connection",
+)  # fmt: skip
+KEPT_CPU = _kept(
+    "cpu", "CPU for 10,000 answers, run by run", "Did an answer become dearer, in seconds of CPU?", "seconds",
+    "cpu_seconds_per_10k_requests",
+)  # fmt: skip
+KEPT_SWITCHES = _kept(
+    "switches", "Context switches per answer, run by run", "Does the kernel change threads more often?", "count",
+    "context_switches_per_request",
+)  # fmt: skip
+KEPT_VALID = _kept("valid", "Valid trials, run by run", "How much does each point stand on?", "count", "trials_valid")
+KEPT_VOID = _kept("void", "Void trials, run by run", "Since when can trials not be used?", "count", "trials_void")
+
 COMPARE = Dashboard(
     "netpoll-lab-compare", "netpoll-lab: side by side", "Every variant on the same charts.",
-    (("What the client sees", (THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
+    (("What the client sees", (BASELINE, THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
      ("What it costs", (PER_CPU, CPU, SWITCHES, RUNQUEUE, THREADS, DESCRIPTORS, MEMORY, MEMORY_EACH)),
      ("What was lost", (ACCEPT, RESETS)),
      ("May the numbers be used?", (GENERATOR, LAG, THROTTLED))),
@@ -148,4 +199,12 @@ HOST = Dashboard(
      ("The server's share", (THROTTLED, RUNQUEUE))),
 )  # fmt: skip
 
-DASHBOARDS: tuple[Dashboard, ...] = (COMPARE, TRIAL, HOST)
+HISTORY = Dashboard(
+    "netpoll-lab-history", "netpoll-lab: night by night", "What became of each figure from run to run.",
+    (("What the client sees", (KEPT_P99, KEPT_THROUGHPUT, KEPT_P50, KEPT_ERRORS, KEPT_HELD)),
+     ("What it costs", (KEPT_MEMORY, KEPT_CPU, KEPT_SWITCHES)),
+     ("What it stands on", (KEPT_VALID, KEPT_VOID))),
+    since="now-30d", of_past=True,
+)  # fmt: skip
+
+DASHBOARDS: tuple[Dashboard, ...] = (COMPARE, TRIAL, HISTORY, HOST)

@@ -81,7 +81,7 @@ def calibrate(lab: Lab, names: Sequence[str], progress: Progress, say: Say) -> C
         arena = make_site(ground, current_owner(STANDING), keep=True)
         try:
             told = with_variants(made, variants)
-            control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner)
+            control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner, say)
             bench = make_bench(made, ground, control, run_id)
             both = PREFERRED if PREFERRED in variants else variants[0]
             specs = [
@@ -93,7 +93,7 @@ def calibrate(lab: Lab, names: Sequence[str], progress: Progress, say: Say) -> C
                 seen = _carry_out(bench, specs, progress)
         finally:
             if was_standing:  # the master was told of scenarios that the standing lab does not have
-                bring_up_control(lab, ground, current_owner(STANDING))
+                bring_up_control(lab, ground, current_owner(STANDING), say)
             clear_owned(ground.client, ground.lab_id, owner)
         return _keep(lab, seen)
 

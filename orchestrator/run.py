@@ -28,6 +28,7 @@ from orchestrator.hosts.facts import kernel_version
 from orchestrator.load.master import Master
 from orchestrator.model import Lab, Plan, Run
 from orchestrator.observe.exporter_client import Exporter
+from orchestrator.past import show_past
 from orchestrator.planning.refusal import leave_out, refuse_impossible
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
@@ -95,7 +96,7 @@ def run_suite(
             lab, declared = with_guests(lab, state), declared and with_guests(declared, state)
         told = with_variants(lab, lab.suites[suite].variants)
         try:
-            control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner)
+            control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner, say)
             plan = plan_suite(lab, suite, ground)
             if not attempt:
                 planned = {spec.variant for spec in plan.trials}
@@ -115,7 +116,7 @@ def run_suite(
             if was_standing and (declared is not None or told is not lab):
                 # The master was told of what the standing lab does not have; it gets its own words back.
                 restored, standing = declared or lab, current_owner(STANDING)
-                control = bring_up_control(restored, ground, standing)
+                control = bring_up_control(restored, ground, standing, say)
                 return_worker(restored, make_site(ground, standing, keep=True), control)
             clear_owned(ground.client, lab_id(lab.root), owner)
 
@@ -203,6 +204,8 @@ def carry_out(
         store.finish_run(run_id, finished_at)
         write_run(results, run_id, finished_at=finished_at, **about)  # type: ignore[arg-type]
         run = store.read_run(run_id)
+    if trouble := show_past(results, state_folder(lab.root), bench.exporter):
+        progress.say(trouble)
     return judge(run)
 
 

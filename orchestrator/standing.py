@@ -84,7 +84,7 @@ def _bring_up(lab: Lab, progress: Progress, say: Say, guests: Sequence[str]) -> 
     cleared = clear_abandoned(ground.client, ground.lab_id)
     if cleared.containers:
         say(f"an earlier command was killed: {cleared.sentence()}")
-    control = bring_up_control(lab, ground, owner)
+    control = bring_up_control(lab, ground, owner, say)
     states = {s.name: s for s in ensure_arena(lab, make_site(ground, owner, keep=True), control)}
     wait_scraped(control)
     return Standing(

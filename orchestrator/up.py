@@ -12,7 +12,14 @@ from pathlib import Path
 
 import docker
 
-from orchestrator.containers.control import ControlPlane, control_network, ensure_control, pod_network, scrape_jobs
+from orchestrator.containers.control import (
+    ControlPlane,
+    control_network,
+    ensure_control,
+    pod_network,
+    scrape_jobs,
+    seldom_jobs,
+)
 from orchestrator.containers.engine import Say, ensure_engine
 from orchestrator.containers.images import build, ensure_base, find_existing, missing
 from orchestrator.containers.labels import Owner, lab_id
@@ -26,6 +33,7 @@ from orchestrator.load.told import arena_addresses, swarm_settings
 from orchestrator.model import Lab
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.observe.prometheus import render_config, wait_up
+from orchestrator.past import show_past
 from orchestrator.planning.cpus import CpuSets, format_cpu_list, parse_cpu_list, split_cpus
 from orchestrator.report.progress import Progress
 from orchestrator.report.remaining import Step
@@ -60,7 +68,7 @@ def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say, 
     info = client.info()
     architecture = str(info.get("Architecture"))
     base_id = ensure_base(client, say)
-    config = render_config(scrape_jobs(), lab.observability.interval_s)
+    config = render_config(scrape_jobs(), lab.observability.interval_s, seldom_jobs())
     recipes = {
         **service_recipes(architecture, config, state_folder(lab.root) / "wheels"),
         **variant_recipes(wanted_variants),
@@ -101,8 +109,8 @@ def make_site(ground: Ground, owner: Owner, *, keep: bool) -> Site:
     )
 
 
-def bring_up_control(lab: Lab, ground: Ground, owner: Owner) -> ControlPlane:
-    """Start what is missing of master, exporter and Prometheus, and wait until each answers and both targets are up."""
+def bring_up_control(lab: Lab, ground: Ground, owner: Owner, say: Say) -> ControlPlane:
+    """Start what is missing of master, exporter and Prometheus, wait until each answers, and show the past runs."""
     arena = [lab.variants[name] for name in lab.arena.variants]
     nonce = arena_nonce(state_folder(lab.root))
     swarm = swarm_settings(lab.scenarios.values(), arena_addresses(arena), once=False, nonce=nonce)
@@ -116,7 +124,10 @@ def bring_up_control(lab: Lab, ground: Ground, owner: Owner) -> ControlPlane:
         format_cpu_list(ground.cpus.load),
     )
     Master(control.master_url).wait_ready(_READY_S)
-    Exporter(control.exporter_url).wait_ready(_READY_S)
+    exporter = Exporter(control.exporter_url)
+    exporter.wait_ready(_READY_S)
+    if trouble := show_past(lab.root / "results", state_folder(lab.root), exporter):
+        say(trouble)
     return control
 
 

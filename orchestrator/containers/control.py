@@ -50,6 +50,11 @@ def scrape_jobs() -> dict[str, str]:
     return {"swarm": f"master:{MASTER_WEB_PORT}", "exporter": f"exporter:{EXPORTER_PORT}"}
 
 
+def seldom_jobs() -> dict[str, str]:
+    """Return Prometheus job -> address and path of what changes only with a run's end."""
+    return {"runs": f"exporter:{EXPORTER_PORT}/runs"}
+
+
 def ensure_control(
     client: docker.DockerClient,
     lab: str,

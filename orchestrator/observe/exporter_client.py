@@ -7,7 +7,7 @@ that just started may not listen yet; an answer, even a refusal, is never asked 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import requests
@@ -66,6 +66,13 @@ class Exporter:
     def read(self, name: str) -> Reading:
         """Return a reading taken now. Raises NotReady when unreachable or the target is not registered."""
         return _reading(self._ask("GET", f"/readings/{name}"))
+
+    def show_runs(self, runs: Sequence[Mapping[str, object]]) -> None:
+        """Show these past runs, and no others, to Prometheus from now on (GET /runs).
+
+        runs: as verdicts/stats.py describes them. Raises NotReady when unreachable or refused.
+        """
+        self._ask("PUT", "/runs", {"runs": list(runs)})
 
     def wait_ready(self, deadline_s: float) -> None:
         """Wait until it answers and samples. Raises NotReady after `deadline_s` seconds."""

@@ -17,6 +17,8 @@ from orchestrator.errors import BadInput, NotReady
 
 TIMEOUT_S = 10.0
 PAUSE_S = 0.25
+# Far below the five minutes that Prometheus looks back for a series' last sample; a finished run is seen as soon.
+SELDOM_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,12 @@ class Series:
     points: tuple[tuple[float, float], ...]  # (seconds since 1970, value), in order
 
 
-def render_config(scrape: Mapping[str, str], interval_s: float) -> str:
+def render_config(scrape: Mapping[str, str], interval_s: float, seldom: Mapping[str, str] | None = None) -> str:
     """Return prometheus.yml for these jobs.
 
     scrape: job -> host:port, resolved in the control network; each serves /metrics.
     interval_s: seconds between scrapes, at least 0.1; a scrape may take as long.
+    seldom: job -> host:port/path of what changes only now and then, asked every SELDOM_S seconds.
     """
     if interval_s < 0.1:
         raise BadInput(f"observability.interval: expected at least 0.1 s, saw {interval_s} s; write 1s")
@@ -57,10 +60,22 @@ def render_config(scrape: Mapping[str, str], interval_s: float) -> str:
     config = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval},
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in scrape.items()
+            *({"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in scrape.items()),
+            *(_seldom(job, *address.split("/", 1)) for job, address in (seldom or {}).items()),
         ],
     }
     return yaml.safe_dump(config, sort_keys=False)
+
+
+def _seldom(job: str, address: str, path: str) -> dict[str, object]:
+    every = f"{round(SELDOM_S * 1000)}ms"
+    return {
+        "job_name": job,
+        "metrics_path": f"/{path}",
+        "scrape_interval": every,
+        "scrape_timeout": "5s",
+        "static_configs": [{"targets": [address]}],
+    }
 
 
 def targets(base_url: str) -> list[Scrape]:

@@ -5,7 +5,7 @@
  * that is watched is the one that answers. */
 (() => {
   const $ = (id) => document.getElementById(id);
-  const state = { told: null, page: null, variants: new Set(), off: new Set(), paused: false, run: "", from: 0, busy: new Set() };
+  const state = { told: null, page: null, variants: new Set(), off: new Set(), paused: false, run: "", baseline: "", from: 0, busy: new Set() };
   const seen = new Set(); // names of panels in sight
   const sight = new IntersectionObserver((entries) => {
     for (const entry of entries) entry.isIntersecting ? seen.add(entry.target.id) : seen.delete(entry.target.id);
@@ -40,6 +40,9 @@
     runs.sort((a, b) => (latest.get(b) || 0) - (latest.get(a) || 0) || b.localeCompare(a));
     options($("run"), ["", ...runs], $("run").value, { "": "the one under way" });
     state.run = $("run").value || runs[0] || "";
+    const kept = (await ask("query", { query: "lab_run_info", time: now })).result.map((one) => one.metric.run_id).sort().reverse();
+    options($("baseline"), ["", ...kept], $("baseline").value, { "": "the run before" });
+    state.baseline = $("baseline").value || kept.find((id) => id < state.run) || state.run;
     const match = { ...at, "match[]": `{__name__=~"lab_client_users|lab_server_up",run_id="${state.run}"}` };
     const scenarios = state.run ? (await ask("label/scenario/values", match)).filter(Boolean) : [];
     options($("scenario"), ["", ...scenarios], $("scenario").value, { "": "all" });
@@ -73,8 +76,10 @@
   function filled(expression) {
     const scenario = $("scenario").value || ".*", on = [...state.variants].filter((name) => !state.off.has(name));
     const variants = state.off.size === 0 ? ".*" : on.join("|") || "nobody";
-    const letters = { S: `run_id="${state.run}",scenario=~"${scenario}",variant=~"${variants}"`, I: "5s", Q: $("quantile").value };
-    return expression.replace(/\$([SIQ])(?![a-z_])/g, (_, letter) => letters[letter]);
+    const any = `scenario=~"${scenario}",variant=~"${variants}"`;
+    const letters = { S: `run_id="${state.run}",${any}`, B: `run_id="${state.baseline}",${any}`, H: any, K: 'suite=~".*"',
+      I: "5s", Q: $("quantile").value, E: "end()" };
+    return expression.replace(/\$([SIQBHKE])(?![a-z_])/g, (_, letter) => letters[letter]);
   }
 
   const named = (legend, labels) => legend.replace(/\{\{(\w+)\}\}/g, (_, key) => labels[key] || "").trim() || "all";
@@ -209,7 +214,8 @@
         const names = [...state.variants].length;
         say(run ? `Run ${run}: ${names} variant${names === 1 ? "" : "s"}` + (state.paused ? ", paused" : "")
           : "No load yet. Start a swarm on Locust's page, or: lab run quick");
-        await Promise.all(state.page.rows.flatMap((row) => row.panels).map((panel) => draw(panel, state.from, now)));
+        const from = state.page.of_past ? now - state.page.since_s : state.from;
+        await Promise.all(state.page.rows.flatMap((row) => row.panels).map((panel) => draw(panel, from, now)));
       } catch (error) {
         say(`Prometheus does not answer: ${error.message}. It is asked again every second.`, true);
       }
@@ -234,7 +240,7 @@
       $("pages").append(button);
     }
     build(state.told.dashboards[0]);
-    for (const id of ["run", "scenario", "quantile", "span"]) {
+    for (const id of ["run", "baseline", "scenario", "quantile", "span"]) {
       $(id).addEventListener("change", () => {
         if (id === "run") { state.variants.clear(); $("variants").querySelectorAll("label").forEach((one) => one.remove()); }
         tick(true);

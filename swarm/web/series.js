@@ -54,7 +54,7 @@ const Look = (() => {
       margin: { l: 56, r: 8, t: 6, b: 24 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent", showlegend: false,
       font: { color: css("--faint"), size: 12, family: "system-ui, sans-serif" }, hovermode: "x", shapes,
       xaxis: { type: "date", range: [clock(from), clock(to)], gridcolor: css("--line"), fixedrange: true,
-        tickformat: "%H:%M:%S", nticks: 6,
+        tickformat: to - from > 2 * 86400 ? "%b %e" : "%H:%M:%S", nticks: 6,
         ticklabeloverflow: "hide past domain" },
       yaxis: panel.kind === "heatmap" ? { gridcolor: css("--line"), fixedrange: true, type: "category", automargin: true }
         : { rangemode: "tozero", automargin: true, gridcolor: css("--line"), fixedrange: true, ...ticks(panel.unit, most) },

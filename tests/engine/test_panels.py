@@ -17,7 +17,7 @@ import pytest
 
 from dashboards.panel import Panel
 from dashboards.panels import DASHBOARDS
-from orchestrator.observe.prometheus import query_range
+from orchestrator.observe.prometheus import SELDOM_S, query, query_range
 from tests.engine.conftest import PORTS, LabFile
 
 PROMETHEUS = f"http://127.0.0.1:{PORTS['prometheus_port']}"
@@ -120,20 +120,58 @@ def test_the_live_page_waits_for_the_first_load(lab: LabFile, page: Page) -> Non
 def watched(lab: LabFile) -> Watched:
     began_s = time.time()
     lab.run("run", "panels")
-    return Watched(str(lab.show()["run_id"]), began_s, time.time())
+    run_id = str(lab.show()["run_id"])
+    end_s = time.monotonic() + 2 * SELDOM_S
+    while not query(PROMETHEUS, f'lab_run_info{{run_id="{run_id}",finished="yes"}}'):
+        assert time.monotonic() < end_s, "the run that ended is not among the past ones"
+        time.sleep(0.2)
+    return Watched(run_id, began_s, time.time())
 
 
 @pytest.mark.parametrize("panel", ALL.values(), ids=list(ALL))
 def test_every_query_has_data(panel: Panel, watched: Watched) -> None:
     """Each expression, with what a reader would choose filled in, names both variants or the lab's own sources."""
-    meaning = {"S": f'run_id="{watched.run_id}",scenario=~".*",variant=~".*"', "I": "4s", "Q": "0.99"}
+    anybody = 'scenario=~".*",variant=~".*"'
+    this_run = f'run_id="{watched.run_id}",{anybody}'
+    meaning = {
+        "S": this_run, "B": this_run, "H": anybody, "K": 'suite="panels"',
+        "I": "4s", "Q": "0.99", "E": f"{watched.ended_s}",
+    }  # fmt: skip
     for expression in panel.expressions(meaning):
         found = query_range(PROMETHEUS, expression, watched.began_s, watched.ended_s)
         variants = {one.labels.get("variant") for one in found}
 
         assert found, expression
-        if panel.source not in ("host",) and "by (le)" not in expression:
+        if panel.source != "host" and "by (le)" not in expression:
             assert variants >= set(VARIANTS), (expression, variants)
+
+
+def test_what_prometheus_holds_of_the_run_is_what_the_store_does(lab: LabFile, watched: Watched) -> None:
+    """The figures of `lab show`, and the run against itself: no difference."""
+    shown = {
+        (row["scenario"], row["variant"]): row["metrics"]["throughput_per_s"]
+        for row in lab.show()["trials"]  # one of each pairing
+        if row["void"] is None and row["metrics"]["throughput_per_s"] is not None
+    }
+    kept = query(PROMETHEUS, f'lab_run_stat{{run_id="{watched.run_id}",stat="throughput_per_second"}}')
+    this_run = f'run_id="{watched.run_id}"'
+    meaning = {"S": this_run, "B": this_run, "I": "4s", "E": f"{time.time()}"}
+    against_itself = query(PROMETHEUS, ALL["against-baseline"].expressions(meaning)[0])
+
+    assert shown
+    assert pytest.approx(shown) == {(one.labels["scenario"], one.labels["variant"]): one.value for one in kept}
+    assert {0.0} == {one.value for one in against_itself}
+
+
+def test_a_run_enters_its_history_where_it_began(watched: Watched) -> None:
+    """Before the run there is nothing of this lab; from its start on there is its figure."""
+    meaning = {"H": 'scenario=~".*",variant=~".*"', "K": 'suite="panels"', "E": f"{watched.ended_s}"}
+    expression = ALL["kept-valid"].expressions(meaning)[0]
+    found = query_range(PROMETHEUS, expression, watched.began_s - 3600, watched.ended_s)
+    first_s = {one.points[0][0] for one in found}
+
+    assert set(VARIANTS) == {one.labels["variant"] for one in found}
+    assert all(watched.began_s <= at_s <= watched.ended_s for at_s in first_s), (first_s, watched)
 
 
 def is_drawn(card: Any) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dashboards import grafana
-from dashboards.panel import GRAFANA, Panel, Query
-from dashboards.panels import DASHBOARDS
+from dashboards import grafana, live, provisioning
+from dashboards.panel import GRAFANA, LETTERS, Panel, Query
+from dashboards.panels import COMPARE, DASHBOARDS, HISTORY
 
 EVERY = [panel for dashboard in DASHBOARDS for panel in dashboard.panels]
 DOCUMENTS: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in grafana.documents().items()}
@@ -48,10 +49,8 @@ def test_a_panel_asks_a_question_and_leaves_no_letter_open(panel: Panel) -> None
     """Every letter of its expressions gets its meaning, and Grafana's own variables stay."""
     assert panel.question.endswith("?")
     for expression in panel.expressions(GRAFANA):
-        assert "$S" not in expression
-        assert "$I]" not in expression
-        assert "$Q" not in expression
-    for expression in panel.expressions({"S": 'run_id="r"', "I": "4s", "Q": "0.5"}):
+        assert [] == re.findall(rf"\$[{LETTERS}](?![a-z_])", expression)
+    for expression in panel.expressions(dict.fromkeys(LETTERS, 'run_id="r"')):
         assert "$" not in expression
 
 
@@ -71,6 +70,53 @@ def test_panels_have_ids_and_sources_of_their_own(name: str) -> None:
 
     assert list(range(1, len(panels) + 1)) == [panel["id"] for panel in panels]
     assert {grafana.DATA_SOURCE_UID} == {target["datasource"]["uid"] for p in charts for target in p["targets"]}
-    assert {"run", "baseline", "scenario", "variant", "quantile"} == {
+    of_past = {"suite"} if name == f"{HISTORY.uid}.json" else set()
+    assert {"run", "baseline", "scenario", "variant", "quantile", *of_past} == {
         one["name"] for one in DOCUMENTS[name]["templating"]["list"]
     }
+
+
+def test_compare_has_the_references_panels() -> None:
+    """Those of the sixteen in the reference's list that need no eBPF, by what each is made of."""
+    wanted = {
+        1: "lab_run_stat", 2: "lab_client_request_duration_seconds_count", 3: 'outcome="failed"',
+        4: "histogram_quantile",
+        5: "sum by (le)", 6: "lab_server_cpu_seconds_total", 7: "lab_client_users", 8: "lab_client_cpu_ratio",
+        9: "lab_cgroup_cpu_throttled_periods_total", 10: "lab_server_context_switches_total",
+        11: "lab_server_runqueue_wait_seconds_total", 14: "lab_server_epoll_watches", 15: "lab_cgroup_memory_bytes",
+        16: "lab_net_tcp_listen_overflows_total",
+    }  # fmt: skip
+    asked = " ".join(query.expression for panel in COMPARE.panels for query in panel.queries)
+
+    assert [] == [number for number, part in wanted.items() if part not in asked]
+
+
+def test_annotations_are_found_by_the_tags_they_are_written_with() -> None:
+    """Runs on every dashboard; windows only of the run that is looked at."""
+    for document in DOCUMENTS.values():
+        tags = {one["name"]: one["target"]["tags"] for one in document["annotations"]["list"]}
+        assert {"runs": ["netpoll-lab", "run"], "windows": ["netpoll-lab", "window", "$run"]} == tags
+
+
+def test_the_live_page_has_the_same_dashboards() -> None:
+    """With how far back each looks, in seconds."""
+    told = {page["uid"]: (page["since_s"], page["of_past"]) for page in live.document()["dashboards"]}
+
+    assert (300, False) == told[COMPARE.uid]
+    assert (30 * 86400, True) == told[HISTORY.uid]
+
+
+def test_a_grafana_finds_its_files_without_the_sdk() -> None:
+    """The committed dashboards, a data source with the uid they ask, and a provider for the folder they lie in."""
+    files = provisioning.files("http://prometheus:9090", 1.0)
+    sources = json.loads(files["provisioning/datasources/netpoll-lab.yaml"])
+    providers = json.loads(files["provisioning/dashboards/netpoll-lab.yaml"])
+    source, provider = sources["datasources"][0], providers["providers"][0]
+
+    assert (1, 1) == (sources["apiVersion"], providers["apiVersion"])
+    assert "1000ms" == source["jsonData"]["timeInterval"]
+    assert (provisioning.DATA_SOURCE_UID, "http://prometheus:9090") == (source["uid"], source["url"])
+    assert provisioning.FOLDER_UID == provider["folderUid"]
+    assert "/etc/netpoll-lab/dashboards" == provider["options"]["path"]
+    assert set(DOCUMENTS) == {name.removeprefix("dashboards/") for name in files if name.startswith("dashboards/")}
+    assert {dashboard.uid for dashboard in DASHBOARDS} == set(provisioning.committed())

@@ -15,6 +15,8 @@ from urllib.parse import unquote
 
 from .errors import BadTarget, UnknownTarget
 from .metrics import CONTENT_TYPE, render
+from .past import LONGEST_BODY as LONGEST_RUNS
+from .past import render_runs
 from .sampler import Sampler
 from .target import parse_name, parse_target
 
@@ -30,6 +32,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], sampler: Sampler) -> None:
         super().__init__(address, Handler)
         self.sampler = sampler
+        self.runs = render_runs(b'{"runs": []}')  # the exposition of past runs, as given last
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -43,11 +46,11 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """Serve /metrics, /healthz, /readings/NAME."""
+        """Serve /metrics, /runs, /healthz, /readings/NAME."""
         self._answer("GET")
 
     def do_PUT(self) -> None:
-        """Serve PUT /targets/NAME."""
+        """Serve PUT /targets/NAME and PUT /runs."""
         self._answer("PUT")
 
     def do_DELETE(self) -> None:
@@ -86,13 +89,18 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(status, _json({"ok": sampler.alive, "targets": sampler.labels()}))
             case "GET", "readings":
                 self._send(HTTPStatus.OK, _json(asdict(sampler.read(parse_name(name)))))
+            case "GET", "runs" if not name:
+                self._send(HTTPStatus.OK, self.server.runs, CONTENT_TYPE)
+            case "PUT", "runs" if not name:
+                self.server.runs = render_runs(body)
+                self._send(HTTPStatus.OK, _json({"ok": True}))
             case "PUT", "targets":
                 self._send(HTTPStatus.OK, _json(asdict(sampler.register(parse_target(parse_name(name), body)))))
             case "DELETE", "targets":
                 sampler.forget(parse_name(name))
                 self._send(HTTPStatus.OK, _json({"ok": True}))
             case _:
-                offered = "GET /metrics /healthz /readings/NAME, PUT and DELETE /targets/NAME"
+                offered = "GET /metrics /runs /healthz /readings/NAME, PUT /runs, PUT and DELETE /targets/NAME"
                 text = f"{method} {self.path[:100]} is not offered; {offered} are"
                 self._send(HTTPStatus.NOT_FOUND, _json({"error": text}))
 
@@ -101,9 +109,10 @@ class Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not length.isascii() or not length.isdigit():
             self.close_connection = True
             raise BadTarget("the body needs a Content-Length")
-        if int(length) > LONGEST_BODY:
+        longest = LONGEST_RUNS if self.path == "/runs" else LONGEST_BODY
+        if int(length) > longest:
             self.close_connection = True
-            raise BadTarget(f"the body is {length} bytes; at most {LONGEST_BODY} are read")
+            raise BadTarget(f"the body is {length} bytes; at most {longest} are read")
         return self.rfile.read(int(length))
 
     def _send(self, status: int, text: str, kind: str = "application/json") -> None:
