@@ -134,6 +134,29 @@ class Observability:
 
 
 @dataclass(frozen=True, slots=True)
+class Grafana:
+    """Where the dashboards go. A token is named here and never held."""
+
+    use: Literal["auto", "image", "url", "off"] = "off"  # auto: the url if given, else the image if it can be had
+    image: str = ""
+    port: int = 3000  # of the lab's own
+    url: str = ""  # somebody's Grafana
+    token_env: str = ""  # the environment variable that holds its token
+    token_file: Path | None = None  # or the file
+    prometheus_url: str = ""  # the lab's Prometheus as that Grafana's server reaches it; "": as this machine does
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the dashboards go into somebody's Grafana, over HTTP."""
+        return self.use == "url" or (self.use == "auto" and bool(self.url))
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the lab is to start one of its own."""
+        return self.use in ("auto", "image") and not self.is_elsewhere
+
+
+@dataclass(frozen=True, slots=True)
 class Arena:
     """The shared pod that `lab up` leaves running for the web UI."""
 
@@ -153,6 +176,7 @@ class Lab:
     suites: Mapping[str, Suite]
     observability: Observability
     arena: Arena
+    grafana: Grafana = field(default_factory=Grafana)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from orchestrator.config.defaults import settle_revert
 from orchestrator.config.faults import Where, advise
+from orchestrator.config.grafana import find_grafana_contradictions
 from orchestrator.config.kinds import Complaint, find_misfits
 from orchestrator.config.schema import LabFile, ProfileSection, SuiteSection
 from orchestrator.model import Variant
@@ -23,6 +24,7 @@ def find_contradictions(lab: LabFile, variants: Collection[str], sound: Mapping[
         *_references(lab, variants),
         *_arena_ports(lab, sound),
         *_ports(lab),
+        *find_grafana_contradictions(lab),
     ]
 
 

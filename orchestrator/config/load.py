@@ -11,6 +11,7 @@ from orchestrator.config.complaints import faults_from
 from orchestrator.config.crosschecks import find_contradictions
 from orchestrator.config.defaults import settle_revert
 from orchestrator.config.faults import Fault, bad_input, line_of
+from orchestrator.config.grafana import build_grafana
 from orchestrator.config.schema import (
     ArenaSection,
     LabFile,
@@ -56,6 +57,7 @@ def load_lab(path: Path) -> Lab:
         suites={name: _suite(name, section, variants) for name, section in declared.suites.items()},
         observability=_observability(declared.observability),
         arena=_arena(declared.arena, variants),
+        grafana=build_grafana(declared.grafana, path.resolve().parent),
     )
 
 

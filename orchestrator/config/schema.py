@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestrator.config.addresses import WebAddress
 from orchestrator.config.manifestvalues import (
     Answer,
     DelayRoute,
@@ -121,6 +122,23 @@ class ObservabilitySection(Section):
     interval: Interval = 1.0
 
 
+class GrafanaSection(Section):
+    """grafana; a word alone, as in "grafana: off", stands for `use`"""
+
+    use: Literal["auto", "image", "url", "off"] = "auto"
+    image: ImageName = "grafana/grafana:11.6.0"
+    port: Port = 3000
+    url: WebAddress | None = None
+    token_env: VariableName | None = None
+    token_file: Part | None = None
+    prometheus_url: WebAddress | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, seen: object) -> object:
+        return {"use": seen} if isinstance(seen, str) else seen
+
+
 class ArenaSection(Section):
     """arena"""
 
@@ -171,6 +189,7 @@ class LabFile(Section):
     scenarios: dict[Name, ScenarioSection] = Field(min_length=1)
     suites: dict[Name, SuiteSection] = Field(min_length=1)
     observability: ObservabilitySection = ObservabilitySection()
+    grafana: GrafanaSection = GrafanaSection()
     arena: ArenaSection = ArenaSection()
 
 

@@ -31,12 +31,19 @@ EXPECTED = {
     "empty-value": ":16 scenarios.wait.delay: is empty; write a value, or remove the key",
     "escape-range": ":14: an escape or a directive is out of range",
     "fraction": ":15 scenarios.wait.connections: expected a whole number, saw 200.5; write it as in 50",
+    "grafana-address": ":26 grafana.url: '127.0.0.1:3000' is not a web address; write it as in 'http://",
+    "grafana-no-token": ":25 grafana.token_env: missing; Grafana lets nobody in without a token: write 'token_env:",
+    "grafana-no-url": ":25 grafana.url: missing; use: url needs it: write 'url: http://127.0.0.1:3000'",
+    "grafana-password": ":26 grafana.url: names a user in the address; remove it, and write token_env: NAME or",
+    "grafana-port": ":27 grafana.port: 9090 is also observability.prometheus_port; write a port of its own, such as",
+    "grafana-two-tokens": ":28 grafana.token_file: the token is in T already; remove one of the two",
+    "grafana-word": ":25 grafana.use: expected 'auto', 'image', 'url' or 'off', saw 'somewhere'; write",
     "hold-with-measure": ":17 scenarios.wait.measure: a hold scenario's window ends with its last answer; remove it",
     "hold-without-delay": ":13 scenarios.wait.delay: missing; a hold scenario needs it: write 'delay: 5s'",
     "key-number": ":13 scenarios: the key 2 is not text; write a name, or quote it",
     "key-twice": ":13 scenarios.plain: written twice, first on line 9; write it once",
     "key-unknown": ":12 scenarios.plain.mesure: unknown key; write 'measure' (known: answer, arrivals, connections,",
-    "key-unknown-top": ":17 suits: unknown key; write 'suites' (known: arena, observability, profiles, scenarios,",
+    "key-unknown-top": ":17 suits: unknown key; write 'suites' (known: arena, grafana, observability, profiles, ",
     "kind-unknown": ":14 scenarios.wait.kind: expected 'closed', 'open', 'hold', 'ramp' or 'storm', saw 'holds'; write",
     "laughs": ":5 a3[7]: more than 10,000 values, aliases expanded; write fewer",
     "list-expected": ":19 suites.quick.scenarios: expected a list, saw 'plain'; write [plain]",
@@ -102,6 +109,11 @@ def test_the_file_all_others_were_broken_from_is_sound() -> None:
     lab = load_lab(BROKEN / "sound.yaml")
 
     assert (["plain", "wait"], ["c-epoll", "seed-c"]) == (list(lab.scenarios), list(lab.variants))
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    """Whoever wrote it there by mistake does not find it in a log as well."""
+    assert "secret" not in complaint_about(BROKEN / "grafana-password.yaml")
 
 
 def test_several_faults_are_one_line_with_their_number() -> None:

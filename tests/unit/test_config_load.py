@@ -289,3 +289,34 @@ def test_leaving_out_what_makes_no_sense_is_refused(tmp_path: Path, entry: str, 
     path = write_lab(tmp_path, "a", "b", text=LAB.replace("variants: all", entry))
 
     assert f"suites.quick.{expected}" in complaint_about(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", ("auto", True, False)),
+        ("grafana: off\n", ("off", False, False)),
+        ("grafana: image\n", ("image", True, False)),
+        ("grafana:\n  url: https://g.example/\n  token_env: T\n", ("auto", False, True)),
+        ("grafana:\n  use: off\n  url: https://g.example/\n  token_env: T\n", ("off", False, False)),
+    ],
+)
+def test_grafana_is_a_word_or_a_section(tmp_path: Path, written: str, expected: tuple[str, bool, bool]) -> None:
+    """An address that is written is where `auto` goes; a token's file is found from the lab file."""
+    path = tmp_path / "lab.yaml"
+    path.write_text((Path(__file__).parent / "broken" / "sound.yaml").read_text() + "\n" + written)
+    shutil.copytree(Path(__file__).parent / "broken" / "servers", tmp_path / "servers")
+    grafana = load_lab(path).grafana
+
+    assert expected == (grafana.use, grafana.is_own, grafana.is_elsewhere)
+    assert grafana.url in ("", "https://g.example")
+
+
+def test_a_tokens_file_lies_beside_the_lab_file(tmp_path: Path) -> None:
+    """Or wherever an absolute path says."""
+    path = tmp_path / "lab.yaml"
+    sound = (Path(__file__).parent / "broken" / "sound.yaml").read_text()
+    shutil.copytree(Path(__file__).parent / "broken" / "servers", tmp_path / "servers")
+    for written, expected in (("token", tmp_path / "token"), ("/run/token", Path("/run/token"))):
+        path.write_text(f"{sound}\ngrafana:\n  url: http://g\n  token_file: {written}\n")
+        assert expected == load_lab(path).grafana.token_file
