@@ -14,6 +14,7 @@ from orchestrator.containers.clear import clear_abandoned, clear_all, clear_imag
 from orchestrator.containers.engine import find_engine, started_engine, stop_engine
 from orchestrator.containers.labels import lab_id
 from orchestrator.errors import EnvironmentMissing
+from orchestrator.grafana import forget
 from orchestrator.guests import forget_guests
 from orchestrator.run import only_one
 from orchestrator.up import state_folder
@@ -30,6 +31,7 @@ def take_down(root: Path, engine: bool) -> list[str]:
         else:
             lines.append(clear_all(client, lab_id(root)).sentence())
         forget_guests(state)
+        forget(state)
         if engine:
             lines.append(stop_engine(state))
         elif (ours := started_engine(state)) is not None:

@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.containers.control import ControlPlane
@@ -30,6 +30,7 @@ from orchestrator.load.master import Master
 from orchestrator.load.told import LOOPBACK, opening_each, swarm_settings, worker_share
 from orchestrator.model import Lab, ReadBack, TrialSpec
 from orchestrator.observe.exporter_client import Exporter
+from orchestrator.observe.marks import Marks
 from orchestrator.planning.ablation import profile_of
 from orchestrator.units import parse_cpu_list
 from orchestrator.verify import READY_S, questions, verify
@@ -51,6 +52,7 @@ class Bench:
     run_id: str
     nonce: str  # this run's servers answer with it, so that its workers know them
     locustfile: Path | None = None  # a person's own, instead of the lab's users; nobody but the lab writes its folder
+    marks: Marks = field(default_factory=lambda: Marks(None))  # of the run's times, in Grafana's charts
 
 
 @dataclass(frozen=True, slots=True)

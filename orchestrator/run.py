@@ -23,11 +23,13 @@ from orchestrator.containers.labels import STANDING, current_owner, lab_id
 from orchestrator.containers.nonce import new_nonce
 from orchestrator.errors import BadInput, EnvironmentMissing, Refused
 from orchestrator.foresee import plan_here
+from orchestrator.grafana import open_marks
 from orchestrator.guests import with_guests
 from orchestrator.hosts.facts import kernel_version
 from orchestrator.load.master import Master
 from orchestrator.model import Lab, Plan, Run
 from orchestrator.observe.exporter_client import Exporter
+from orchestrator.observe.marks import Marks
 from orchestrator.past import show_past
 from orchestrator.planning.refusal import leave_out, refuse_impossible
 from orchestrator.pod import Bench
@@ -157,10 +159,11 @@ def make_bench(
     master: Master | None = None,
     nonce: str | None = None,
     locustfile: Path | None = None,
+    marks: Marks | None = None,
 ) -> Bench:
     """Return what every trial of a run needs at hand.
 
-    master: None: the control plane's own. nonce: None: a fresh one. locustfile: a person's own.
+    master: None: the control plane's own. nonce: None: a fresh one. locustfile: a person's own. marks: None: no marks.
     """
     return Bench(
         lab=lab,
@@ -171,6 +174,7 @@ def make_bench(
         run_id=run_id,
         nonce=nonce or new_nonce(),
         locustfile=locustfile,
+        marks=marks or Marks(None),
     )
 
 
@@ -185,7 +189,8 @@ def carry_out(
 ) -> Outcome:
     """Run every trial of a plan in its order and return the run as the store has it."""
     results = results_folder(lab.root)
-    bench = make_bench(lab, ground, control, run_id, locustfile=locustfile)
+    marks = open_marks(lab, control.grafana_url, state_folder(lab.root))
+    bench = make_bench(lab, ground, control, run_id, locustfile=locustfile, marks=marks)
     started_at = _now()
     arena = make_site(ground, current_owner(STANDING), keep=True)
     with open_store(results / "lab.db") as store, standstill(lab, arena, control):
@@ -193,7 +198,8 @@ def carry_out(
         about = {"suite": plan.suite, "started_at": started_at, "host": ground.facts, "plan": plan}
         write_run(results, run_id, finished_at=None, **about)  # type: ignore[arg-type]  # one mapping, written twice
         steps = [Step(f"{t.scenario} {t.variant}", loaded_s(lab.scenarios[t.scenario])) for t in plan.trials]
-        with progress.stage("trial", steps) as stage:
+        about_run = f"run {run_id} of suite {plan.suite}"
+        with marks.during(about_run, ["run", run_id]), progress.stage("trial", steps) as stage:
             for spec in plan.trials:
                 stage.begin()
                 result = execute(bench, spec)
@@ -204,7 +210,7 @@ def carry_out(
         store.finish_run(run_id, finished_at)
         write_run(results, run_id, finished_at=finished_at, **about)  # type: ignore[arg-type]
         run = store.read_run(run_id)
-    if trouble := show_past(results, state_folder(lab.root), bench.exporter):
+    for trouble in filter(None, (marks.close(), show_past(results, state_folder(lab.root), bench.exporter))):
         progress.say(trouble)
     return judge(run)
 

@@ -14,6 +14,7 @@ from orchestrator.containers.control import ControlPlane
 from orchestrator.containers.engine import Say, find_engine
 from orchestrator.containers.labels import STANDING, current_owner, lab_id
 from orchestrator.errors import BadInput
+from orchestrator.grafana import grafana_page
 from orchestrator.guests import check_guests, forget_guests, keep_guests, with_guests
 from orchestrator.model import Lab
 from orchestrator.report.progress import Progress
@@ -79,7 +80,8 @@ def bring_up(lab: Lab, progress: Progress, say: Say, more: Sequence[str] = ()) -
 
 def _bring_up(lab: Lab, progress: Progress, say: Say, guests: Sequence[str]) -> Standing:
     owner = current_owner(STANDING)
-    ground = prepare(lab, lab.arena.profile, current_owner("limits"), progress, say, lab.arena.variants)
+    limits = current_owner("limits")
+    ground = prepare(lab, lab.arena.profile, limits, progress, say, lab.arena.variants, with_grafana=True)
     keep_guests(state_folder(lab.root), guests)
     cleared = clear_abandoned(ground.client, ground.lab_id)
     if cleared.containers:
@@ -91,7 +93,10 @@ def _bring_up(lab: Lab, progress: Progress, say: Say, guests: Sequence[str]) -> 
         lab=lab,
         ground=ground,
         control=control,
-        pages=_pages(control.master_url, control.prometheus_url, control.exporter_url, "ready"),
+        pages=[
+            *_pages(control.master_url, control.prometheus_url, control.exporter_url, "ready"),
+            *grafana_page(lab, state_folder(lab.root), None),
+        ],
         variants=[_row(lab, states[name]) for name in lab.arena.variants],
     )
 
@@ -104,7 +109,9 @@ def look(lab: Lab) -> Seen:
     urls = [f"http://127.0.0.1:{port}" for port in (at.web_port, at.prometheus_port, at.exporter_port)]
     states = [_state_of(containers, role) for role in ("master", "prometheus", "exporter")]
     pages = _pages(*(urls[0], urls[1], urls[2]), "")
-    return Seen([PageRow(p.page, p.address, state) for p, state in zip(pages, states, strict=True)], containers)
+    rows = [PageRow(p.page, p.address, state) for p, state in zip(pages, states, strict=True)]
+    own = _state_of(containers, "grafana")
+    return Seen([*rows, *grafana_page(lab, state_folder(lab.root), own)], containers)
 
 
 def _pages(web: str, prometheus: str, exporter: str, state: str) -> list[PageRow]:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import docker
 
+from dashboards import provisioning
 from orchestrator.containers.control import (
+    PROMETHEUS_PORT,
     ControlPlane,
     control_network,
     ensure_control,
@@ -21,11 +23,13 @@ from orchestrator.containers.control import (
     seldom_jobs,
 )
 from orchestrator.containers.engine import Say, ensure_engine
+from orchestrator.containers.grafana import Found, find_official, read_password
 from orchestrator.containers.images import build, ensure_base, find_existing, missing
 from orchestrator.containers.labels import Owner, lab_id
 from orchestrator.containers.nonce import arena_nonce
 from orchestrator.containers.pods import Site, granted
-from orchestrator.containers.recipes import describe, service_recipes, variant_recipes
+from orchestrator.containers.recipes import describe, grafana_recipe, service_recipes, variant_recipes
+from orchestrator.grafana import settle
 from orchestrator.hosts.facts import host_facts
 from orchestrator.hosts.limits import keep_granted
 from orchestrator.load.master import Master
@@ -51,6 +55,7 @@ class Ground:
     nofile: int
     cpus: CpuSets
     facts: Mapping[str, object]
+    grafana_missing: str = ""  # why there is no Grafana of the lab's own, where one was asked for
 
 
 def state_folder(root: Path) -> Path:
@@ -58,10 +63,20 @@ def state_folder(root: Path) -> Path:
     return root / ".lab"
 
 
-def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say, variants: Iterable[str]) -> Ground:
+def prepare(
+    lab: Lab,
+    profile: str,
+    owner: Owner,
+    progress: Progress,
+    say: Say,
+    variants: Iterable[str],
+    *,
+    with_grafana: bool = False,
+) -> Ground:
     """Find or start an engine, build the images that are missing, read the limits back.
 
     variants: whose images are wanted; the catalogue has many, and building all of them takes minutes.
+    with_grafana: also one for the lab's own Grafana, where lab.yaml wants one; it may be pulled.
     """
     wanted_variants = [lab.variants[name] for name in dict.fromkeys(variants)]
     client = ensure_engine(state_folder(lab.root), say)
@@ -73,6 +88,12 @@ def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say, 
         **service_recipes(architecture, config, state_folder(lab.root) / "wheels"),
         **variant_recipes(wanted_variants),
     }
+    found = Found("")
+    if with_grafana and lab.grafana.is_own:
+        found = find_official(client, lab.grafana, state_folder(lab.root), say)
+    if found.image_id:
+        files = provisioning.files(f"http://prometheus:{PROMETHEUS_PORT}", lab.observability.interval_s)
+        recipes["grafana"] = grafana_recipe(lab.grafana.image, found.image_id, files)
     existing = find_existing(client, wanted_variants)  # before minutes of building
     names = missing(client, recipes, base_id)
     with progress.stage("building images", [Step(name) for name in names]) if names else nullcontext() as stage:
@@ -90,8 +111,9 @@ def prepare(lab: Lab, profile: str, owner: Owner, progress: Progress, say: Say, 
     cpus = split_cpus(parse_cpu_list(available), wanted.server_cpus, wanted.load_cpus)
     if cpus.note:
         say(cpus.note)
-    facts = host_facts(info, {"base": base_id.removeprefix("sha256:")[:12], **describe(images)}, nofile, available)
-    return Ground(client, ident, images, nofile, cpus, facts)
+    made_with = {name: image for name, image in images.items() if name != "grafana"}  # it has no part in any figure
+    facts = host_facts(info, {"base": base_id.removeprefix("sha256:")[:12], **describe(made_with)}, nofile, available)
+    return Ground(client, ident, images, nofile, cpus, facts, found.missing)
 
 
 def make_site(ground: Ground, owner: Owner, *, keep: bool) -> Site:
@@ -110,7 +132,10 @@ def make_site(ground: Ground, owner: Owner, *, keep: bool) -> Site:
 
 
 def bring_up_control(lab: Lab, ground: Ground, owner: Owner, say: Say) -> ControlPlane:
-    """Start what is missing of master, exporter and Prometheus, wait until each answers, and show the past runs."""
+    """Start what is missing of master, exporter, Prometheus and Grafana, wait until each answers, show the past runs.
+
+    A Grafana that does not answer, or takes nothing, is said and recorded; the lab works without it.
+    """
     arena = [lab.variants[name] for name in lab.arena.variants]
     nonce = arena_nonce(state_folder(lab.root))
     swarm = swarm_settings(lab.scenarios.values(), arena_addresses(arena), once=False, nonce=nonce)
@@ -122,12 +147,15 @@ def bring_up_control(lab: Lab, ground: Ground, owner: Owner, say: Say) -> Contro
         lab.observability,
         swarm,
         format_cpu_list(ground.cpus.load),
+        lab.grafana,
+        read_password(state_folder(lab.root)) if lab.grafana.is_own else "",
     )
     Master(control.master_url).wait_ready(_READY_S)
     exporter = Exporter(control.exporter_url)
     exporter.wait_ready(_READY_S)
     if trouble := show_past(lab.root / "results", state_folder(lab.root), exporter):
         say(trouble)
+    settle(lab, control.grafana_url, ground.grafana_missing, state_folder(lab.root), say)
     return control
 
 

@@ -35,6 +35,7 @@ STORY = frozenset(
         "tune",
         "calibrate",
         "guests",
+        "grafana",
         "past",
         "scaffold",
         "verifying",

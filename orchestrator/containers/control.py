@@ -1,4 +1,4 @@
-"""Keep the control network and the lab's own services: Locust's master, the exporter, Prometheus.
+"""Keep the control network and the lab's own services: Locust's master, the exporter, Prometheus, Grafana.
 
 Each service is started once and left alone as long as it still is what is wanted (its spec's digest, kept as a label);
 one that changed or ended is replaced. Every published port binds 127.0.0.1.
@@ -6,6 +6,7 @@ one that changed or ended is replaced. Every published port binds 127.0.0.1.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 import docker
 from docker.errors import NotFound
 
+from orchestrator.containers.grafana import grafana_spec
 from orchestrator.containers.labels import LAB, ROLE, Owner, labels
-from orchestrator.containers.launch import Spec, ensure
+from orchestrator.containers.launch import Spec, ensure, remove
 from orchestrator.containers.pods import LOCUSTFILE
-from orchestrator.model import Observability
+from orchestrator.model import Grafana, Observability
 
 MASTER_WEB_PORT = 8089
 EXPORTER_PORT = 9100
@@ -43,6 +45,7 @@ class ControlPlane:
     exporter_url: str
     prometheus_url: str
     fresh: bool  # True: something was started just now
+    grafana_url: str = ""  # where the dashboards are; "" for nowhere
 
 
 def scrape_jobs() -> dict[str, str]:
@@ -63,20 +66,31 @@ def ensure_control(
     pages: Observability,
     swarm: Mapping[str, object],
     cpus: str,
+    grafana: Grafana | None = None,
+    password: str = "",
 ) -> ControlPlane:
     """Bring up whatever of the control plane is missing or changed; return where it answers.
 
-    swarm: the scenarios and targets the web UI offers. Does not wait until the services are ready.
+    swarm: the scenarios and targets the web UI offers. grafana: with an image for it among `images` the lab's own is
+    started, one that stands already is left alone. password: its administrator's. Does not wait until the services are
+    ready.
     """
     network = ensure_network(client, lab, owner)
     prefix = f"netpoll-lab-{lab}"
+    grafana = grafana or Grafana()
+    has_own = grafana.is_own and ("grafana" in images or _is_running(client, f"{prefix}-grafana"))
+    grafana_url = grafana.url if grafana.is_elsewhere else f"http://127.0.0.1:{grafana.port}" if has_own else ""
     specs = [
         Spec(
             role="master",
             name=f"{prefix}-master",
             image=images["swarm"],
             command=("-f", LOCUSTFILE, "--master", "--web-host", "0.0.0.0", "--web-port", str(MASTER_WEB_PORT), *_FORM),
-            environment={"LAB_SWARM": json.dumps(swarm), "LAB_PROMETHEUS_PORT": str(pages.prometheus_port)},
+            environment={
+                "LAB_SWARM": json.dumps(swarm),
+                "LAB_PROMETHEUS_PORT": str(pages.prometheus_port),
+                **({"LAB_GRAFANA_URL": grafana_url} if grafana_url else {}),
+            },
             network=network,
             alias="master",
             ports={MASTER_WEB_PORT: pages.web_port},
@@ -107,9 +121,15 @@ def ensure_control(
             alias="prometheus",
             ports={PROMETHEUS_PORT: pages.prometheus_port},
             cpus=cpus,
-            volumes={_ensure_volume(client, lab, owner): "/prometheus:rw"},
+            volumes={_ensure_volume(client, lab, owner, "prometheus"): "/prometheus:rw"},
         ),
     ]
+    if not grafana.is_own:  # one of another lab.yaml
+        with contextlib.suppress(NotFound):
+            remove(client, str(client.containers.get(f"{prefix}-grafana").id))
+    elif "grafana" in images:
+        volume = _ensure_volume(client, lab, owner, "grafana")
+        specs.append(grafana_spec(prefix, images["grafana"], network, grafana.port, cpus, password, volume))
     with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         started = list(pool.map(lambda spec: ensure(client, spec, lab, owner)[1], specs))
     meeting = pod_network(client, network)
@@ -121,12 +141,13 @@ def ensure_control(
         exporter_url=f"http://127.0.0.1:{pages.exporter_port}",
         prometheus_url=f"http://127.0.0.1:{pages.prometheus_port}",
         fresh=any(started),
+        grafana_url=grafana_url,
     )
 
 
 def control_state(client: docker.DockerClient, lab: str) -> dict[str, str]:
     """Return service role -> the engine's word for its state, for those that exist."""
-    roles = ("master", "exporter", "prometheus")
+    roles = ("master", "exporter", "prometheus", "grafana")
     found = client.containers.list(all=True, filters={"label": f"{LAB}={lab}"})
     return {str(c.labels[ROLE]): str(c.status) for c in found if c.labels.get(ROLE) in roles}
 
@@ -165,8 +186,15 @@ def _join(client: docker.DockerClient, name: str, network: str) -> None:
         client.networks.get(network).connect(container)
 
 
-def _ensure_volume(client: docker.DockerClient, lab: str, owner: Owner) -> str:
-    name = f"netpoll-lab-{lab}-prometheus"
+def _is_running(client: docker.DockerClient, name: str) -> bool:
+    try:
+        return bool(client.containers.get(name).status == "running")
+    except NotFound:
+        return False
+
+
+def _ensure_volume(client: docker.DockerClient, lab: str, owner: Owner, role: str) -> str:
+    name = f"netpoll-lab-{lab}-{role}"
     try:
         client.volumes.get(name)
     except NotFound:

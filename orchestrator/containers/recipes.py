@@ -56,6 +56,15 @@ def service_recipes(architecture: str, prometheus_yml: str, cache: Path) -> dict
     }
 
 
+def grafana_recipe(official: str, image_id: str, files: Mapping[str, bytes]) -> Recipe:
+    """Return the recipe of the lab's own Grafana: an official image, and what it is provisioned with.
+
+    image_id: what its name means now, so that another image of that name makes another one of ours.
+    """
+    arguments = {"GRAFANA": official, "GRAFANA_ID": image_id}
+    return Recipe("grafana", IMAGES / "grafana.Dockerfile", dict(files), arguments=arguments)
+
+
 def variant_recipes(variants: Iterable[Variant]) -> dict[str, Recipe]:
     """Return the recipes of the servers and of the toolchains their runtimes name. Keys: variant or toolchain-X.
 

@@ -1,7 +1,7 @@
 """Talk to a Grafana over HTTP, through the package grafana-api, with patience and without showing the token.
 
 The package's face is used as a raw passthrough: its own calls go by numeric ids, which Grafana 13 has switched off. It
-knows no timeouts, fails on an empty body and puts whole answers into its errors; the adapter here is where that ends.
+fails on an empty body, and on an error page with the word "message" in it (1.0.3); the adapter here answers for both.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from orchestrator.model import Grafana
 
 Auth = str | tuple[str, str]  # a token, or a user and a password
 
+CONNECT_S = 3.05  # a second SYN goes out after one second, a third after three
 TIMEOUT_S = 10.0
 TRIES = 4
 PAUSE_S = 0.5  # before the second try; doubled before each further one
@@ -41,10 +42,10 @@ class _Answered(Exception):
 
 
 class _Line(HTTPAdapter):
-    """What the package's session sends through: every request has a timeout, every refusal its status."""
+    """What the package's session sends through: a refusal is told by its status, whatever its text."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        answer = super().send(request, *args, **{**options, "timeout": TIMEOUT_S})
+        answer = super().send(request, *args, **options)
         if answer.status_code >= 400:
             raise _Answered(answer.status_code, answer.text)
         if not answer.content:
@@ -60,7 +61,8 @@ class Server:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         prefix = f"{parts.path.strip('/')}/" if parts.path.strip("/") else ""
-        face = GrafanaFace(auth, host=parts.netloc, url_path_prefix=prefix, protocol=parts.scheme)
+        patience = (CONNECT_S, TIMEOUT_S)
+        face = GrafanaFace(auth, host=parts.netloc, url_path_prefix=prefix, protocol=parts.scheme, timeout=patience)
         self._api: Any = face.api
         self._api.s.mount("http://", _Line())
         self._api.s.mount("https://", _Line())

@@ -9,7 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,15 @@ class Marks:
         """Mark that it ends now."""
         until_s = self._clock()
         self._do(lambda server: self._finish(server, mark, until_s))
+
+    @contextmanager
+    def during(self, text: str, tags: Sequence[str]) -> Iterator[None]:
+        """Mark when the block begins and when it ends, however it does."""
+        mark = self.begin(text, tags)
+        try:
+            yield
+        finally:
+            self.end(mark)
 
     def close(self, patience_s: float = _AFTER_S) -> str:
         """Let the last ones arrive; return "", or in one line how many did not and why."""

@@ -44,6 +44,7 @@ def offer(bench: Bench, spec: TrialSpec, pod: Pod) -> Load:
         return replace(load, complaints=tuple(bench.master.complaints()[:_MOST_COMPLAINTS]))
     finally:
         phase.stop()
+        phase.end_window()
 
 
 def _stop_quietly(master: Master) -> None:

@@ -35,6 +35,7 @@ def offer_hold(phase: Phase) -> Load:
     here_s = time.monotonic()
     longest_s = opening_s + delay_s + scenario.timeout_s
     master.open_window(name, now_s, now_s + longest_s + 60.0)
+    phase.begin_window()
     phase.start()
 
     def is_open(state: SwarmState) -> bool:
@@ -66,6 +67,7 @@ def offer_hold(phase: Phase) -> Load:
         if state.answered + state.failed >= requested or time.monotonic() >= here_s + longest_s:
             break
     last = exporter.read(name)
+    phase.end_window()
     asks = state.failed and phase.can_ask_servers
     server_errors = ask_servers(phase).errors if asks else {}
     phase.stop()

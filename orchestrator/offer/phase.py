@@ -18,6 +18,7 @@ from orchestrator.errors import Lost, NotReady
 from orchestrator.load.master import Ramp, SwarmState, Window
 from orchestrator.model import Scenario, TrialSpec, Variant
 from orchestrator.observe.exporter_client import Reading
+from orchestrator.observe.marks import Mark
 from orchestrator.pod import Bench, Pod
 from orchestrator.verdicts.reconcile import Parties
 
@@ -63,6 +64,7 @@ class Phase:
     stopping: threading.Thread
     _looked_s: float = field(default=0.0, init=False)
     _missing_since_s: float | None = field(default=None, init=False)
+    _window_mark: Mark | None = field(default=None, init=False)
 
     @property
     def variant(self) -> Variant:
@@ -95,6 +97,18 @@ class Phase:
         """Tell the swarm to stop, without waiting for it; the second time does nothing."""
         if self.stopping.ident is None:
             self.stopping.start()
+
+    def begin_window(self) -> None:
+        """Mark in Grafana's charts that what is measured begins now; it is a note in a queue, nobody waits."""
+        spec = self.spec
+        text = f"{spec.variant} on {spec.scenario}, trial {spec.index + 1}"
+        self._window_mark = self.bench.marks.begin(text, ["window", self.bench.run_id, spec.scenario, spec.variant])
+
+    def end_window(self) -> None:
+        """Mark that it ends now; the second time does nothing."""
+        if self._window_mark is not None:
+            self.bench.marks.end(self._window_mark)
+            self._window_mark = None
 
     def look(self) -> SwarmState:
         """Return the swarm's state. Raises Lost when a worker or the pod's holder has gone."""

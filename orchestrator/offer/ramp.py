@@ -29,10 +29,12 @@ def offer_ramp(phase: Phase) -> Load:
         raise NotReady(f"scenario {scenario.name}: expected a ramp's steps, seen none. Try: lab check")
     earlier = master.read_ramp().windows
     here_s = time.monotonic()
+    phase.begin_window()  # all steps together: the master begins and ends each by itself
     phase.start()
     # The master waits for a step's parts as long as its exchanges may take, twice: the window's last one and its own.
     each_s = stairs.settle_s + stairs.step_s + 2 * (scenario.delay_s + scenario.timeout_s) + _STEP_SLACK_S
     ramp, last = _wait(phase, earlier, here_s + _BEGIN_S, here_s + _BEGIN_S + count_steps(stairs) * each_s)
+    phase.end_window()
     state = phase.look()
     windows = _read_windows(phase, ramp)
     phase.stop()

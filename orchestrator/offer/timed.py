@@ -25,9 +25,11 @@ def offer_timed(phase: Phase) -> Load:
     parts_s = _PARTS_S + scenario.connections / _CELLS_PER_S
     phase.start()
     phase.wait(here_s + start_s)
+    phase.begin_window()
     first = exporter.read(name)
     phase.wait(here_s + start_s + scenario.measure_s)
     last = exporter.read(name)
+    phase.end_window()
     state = phase.look()
     if scenario.kind == "closed":
         phase.stop()

@@ -88,7 +88,7 @@ def open_console(file: TextIO, width: int | None = None) -> Console:
 
 def pages_table(rows: Sequence[PageRow]) -> Table:
     """Each page, its address, its state."""
-    table = plain_table("Pages", "page", "address", "state")
+    table = plain_table("Pages", "page", "address", "state", wrap={"state"})
     for row in rows:
         table.add_row(Text(row.page), Text(row.address), _state(row.state))
     return table

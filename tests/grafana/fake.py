@@ -31,7 +31,7 @@ class FakeGrafana:
         self.annotations: dict[int, dict[str, Any]] = {}
         self.asked: list[str] = []  # "GET /api/health", in order
         self.wrong: list[str] = []  # requests that are not the API's, answers that are not
-        self.troubles: list[int | str] = []  # statuses to answer first, "empty", "page", "redirect" or "hang up"
+        self.troubles: list[int | str] = []  # statuses to answer first, "empty", "page", "502 page", "redirect", "hang up"
         self.may_write_sources = True
         self._numbers = iter(range(1, 10_000))
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -192,6 +192,8 @@ def _handler(grafana: FakeGrafana) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
             elif how == "page":
                 self._send(200, b"<!doctype html><title>Log in</title>", "text/html")
+            elif how == "502 page":
+                self._send(502, b"<p>a message</p>", "text/html")
             elif how == "empty":
                 self._send(200, b"")
             else:

@@ -69,6 +69,13 @@ def test_what_must_not_be_done_twice_is_not(trouble: int | str, requests: int) -
         assert bool(said) == (requests == 1)
 
 
+def test_an_error_page_that_confuses_the_package_does_not_confuse_the_lab() -> None:
+    """It takes any error with the word "message" in it for JSON (1.0.3)."""
+    with FakeGrafana() as fake, pytest.raises(NotReady, match=r"saw 502: <p>a message</p>"):
+        fake.troubles = ["502 page"] * TRIES
+        server(fake).ask("GET", "/health")
+
+
 def test_an_empty_answer_is_an_answer() -> None:
     """The package insists on JSON; Grafana does not."""
     with FakeGrafana() as fake:

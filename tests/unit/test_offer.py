@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchestrator.load.master import Ramp, Row, SwarmState, Window
 from orchestrator.model import Ramp as Stairs
 from orchestrator.model import Scenario, Step, TrialSpec
 from orchestrator.observe.exporter_client import Reading
+from orchestrator.observe.marks import Mark, Marks
 from orchestrator.offer import asked, phase, timed
 from orchestrator.offer import hold as holding
 from orchestrator.offer import ramp as ramping
@@ -47,6 +48,23 @@ class Clock:
         self.now_s += max(seconds, 0.001)
 
 
+class Noted(Marks):
+    """Marks by the test's clock: when each began and ended, since its start."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(None, clock.monotonic)
+        self.began: list[tuple[float, tuple[str, ...]]] = []
+        self.ended: list[float] = []
+
+    def begin(self, text: str, tags: Sequence[str]) -> Mark:
+        mark = super().begin(text, tags)
+        self.began.append((mark.since_s - 1000.0, mark.tags))
+        return mark
+
+    def end(self, mark: Mark) -> None:
+        self.ended.append(self._clock() - 1000.0)
+
+
 class Swarm:
     """The master: `tell` says what the swarm's connections are at a time since the start."""
 
@@ -57,6 +75,7 @@ class Swarm:
         self.ramps: list[Ramp] = []
         self.closed_after_s = 0.0
         self.answered = 1
+        self.marks = Noted(clock)
 
     def state(self) -> SwarmState:
         since_s = -1.0 if self.started_s is None else self.clock.now_s - self.started_s
@@ -113,6 +132,7 @@ class Bench:
         self.site = type("S", (), {"client": None, "lab": "0"})
         self.master, self.exporter, self.run_id = master, exporter, "r"
         self.locustfile = None
+        self.marks = master.marks
 
 
 @pytest.fixture
@@ -152,6 +172,8 @@ def test_engine_users_are_one_for_each_worker_with_its_share(clock: Clock) -> No
     ] == swarm.orders
     assert (6.0, 80_000_000) == (load.window_s, load.generator_memory_bytes)
     assert (3.0, 9.0) == (load.first.at_s - 1000.0 if load.first else None, load.last.at_s - 1000.0)
+    assert [(3.0, ("netpoll-lab", "window", "r", "x", "c-epoll"))] == swarm.marks.began
+    assert [9.0] == swarm.marks.ended
 
 
 def test_locust_users_are_one_for_each_connection(clock: Clock) -> None:
