@@ -17,17 +17,22 @@ $(VERB):
 	@:
 endif
 else
-.PHONY: help test check bench fuzz lock clean
+.PHONY: help test test-grafana check bench fuzz lock clean
 help: ## list the targets
 	@echo "make lab up            set up whatever is missing, bring up the lab, show first light"
 	@echo "make lab run quick     compare all variants side by side (some four minutes)"
 	@echo "make lab VERB ARGS=... any verb of the lab command; make lab lists them"
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: $(VENV)/.dev ## every check and test, real engine and real containers included
 	@$(VENV)/bin/python -m tests.prepare
 	@$(MAKE) --no-print-directory check
 	@$(VENV)/bin/pytest -q --durations=10 tests/engine
+
+test-grafana: $(VENV)/.dev ## once around with a real Grafana; GRAFANA_TOKEN=... make test-grafana GRAFANA_URL=http://host:3000
+	@test -n "$(GRAFANA_URL)" || { echo "GRAFANA_URL is empty. Write: GRAFANA_TOKEN=... make test-grafana GRAFANA_URL=http://127.0.0.1:3000" >&2; exit 2; }
+	@GRAFANA_URL="$(GRAFANA_URL)" GRAFANA_TOKEN_FILE="$(GRAFANA_TOKEN_FILE)" PROMETHEUS_URL="$(or $(PROMETHEUS_URL),http://127.0.0.1:9090)" \
+	  $(VENV)/bin/pytest -q -v tests/grafana/test_round_trip.py -k real
 
 check: $(VENV)/.dev ## ruff, mypy --strict, the unit tests and the layer test; no engine needed
 	@$(VENV)/bin/ruff check .

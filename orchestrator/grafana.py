@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 from dashboards import provisioning
 from orchestrator.containers.engine import Say
 from orchestrator.containers.grafana import ADMIN, read_password
 from orchestrator.errors import BadInput, LabError
-from orchestrator.model import Lab
+from orchestrator.model import Lab, Run
 from orchestrator.observe.grafana import Server, read_token
 from orchestrator.observe.marks import Marks
 from orchestrator.observe.provision import provision, remove
@@ -128,6 +130,20 @@ def grafana_page(lab: Lab, state: Path, own: str | None) -> list[PageRow]:
     if record is not None and is_missing:
         return [PageRow(about, address, f"missing: {record.state}")]
     return [PageRow(about, address, own or (record.state if record is not None else "not running"))]
+
+
+def dashboard_link(state: Path, run: Run) -> str:
+    """Return the address of a run's time on the first dashboard, "" where no Grafana was ready the last time."""
+    record = read_record(state)
+    if record is None or not record.url or record.state != READY:
+        return ""
+    until = _ms(run.finished_at) if run.finished_at else "now"
+    asked = {"var-run": run.run_id, "from": _ms(run.started_at), "to": until}
+    return f"{record.url}/d/{provisioning.FIRST}?{urlencode(asked)}"
+
+
+def _ms(at: str) -> str:
+    return str(round(datetime.fromisoformat(at).timestamp() * 1000))
 
 
 def _require_elsewhere(lab: Lab) -> None:

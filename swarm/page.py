@@ -8,7 +8,9 @@ from /lab/state once a second. Nothing inside the page's own tree is touched, so
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from flask import Response, request
@@ -31,7 +33,7 @@ COLUMNS = (
 # Its own colours: the page is light or dark, and this line stands outside its theme.
 BAR = """<div id="lab-bar" role="status" style="font: 600 14px/32px system-ui, sans-serif; padding: 0 24px;
   background: #15252d; color: #fff; min-height: 32px"><span></span>
-  <a href="./lab" style="color: #9fd3ff; float: right">Live, side by side</a></div>
+  <a href="./lab" style="color: #9fd3ff; float: right">Live, side by side</a>{grafana}</div>
 <script>
 (function () {
   const bar = document.getElementById("lab-bar"), grouped = new Intl.NumberFormat("en");
@@ -58,8 +60,19 @@ BAR = """<div id="lab-bar" role="status" style="font: 600 14px/32px system-ui, s
 """
 
 
+GRAFANA = """<a href="{address}" style="color: #9fd3ff; float: right; margin-right: 24px">Grafana</a>"""
+DASHBOARD = "/d/netpoll-lab-compare"
+
+
+def render_bar(grafana_url: str) -> str:
+    """Return the line above Locust's page. grafana_url: where the dashboards are; "" for no link."""
+    link = GRAFANA.replace("{address}", escape(grafana_url + DASHBOARD)) if grafana_url else ""
+    return BAR.replace("{grafana}", link)
+
+
 def extend(web_ui: Any, read_rows: Callable[[], list[dict[str, Any]]]) -> None:
     """Add both to Locust's web UI. read_rows: the ledger's sums by variant."""
+    bar = render_bar(os.environ.get("LAB_GRAFANA_URL", ""))
     structure = [{"key": key, "title": title} for key, title in COLUMNS]
     web_ui.template_args["extended_tabs"] = [{"title": "Connections", "key": TAB}]
     web_ui.template_args["extended_tables"] = [{"key": TAB, "structure": structure}]
@@ -73,7 +86,7 @@ def extend(web_ui: Any, read_rows: Callable[[], list[dict[str, Any]]]) -> None:
             told = dict(response.get_json()) | {"extended_stats": [{"key": TAB, "data": rows}]}
             response.set_data(json.dumps(told))
         elif request.path.endswith("/") and response.mimetype == "text/html":
-            response.set_data(response.get_data(as_text=True).replace(ROOT, BAR + ROOT, 1))
+            response.set_data(response.get_data(as_text=True).replace(ROOT, bar + ROOT, 1))
         return response
 
     web_ui.app.after_request(add)

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import NoReturn
 
 # Importing them adds their verbs to the group.
-from orchestrator.cli import compare, ending, group, new, plan, report, run, standing, tune, verify
+from orchestrator.cli import compare, ending, grafana, group, new, plan, report, run, standing, tune, verify
 from orchestrator.cli.ending import end
 from orchestrator.cli.group import lab
 
-__all__ = ["compare", "ending", "group", "lab", "main", "new", "plan", "report", "run", "standing", "tune", "verify"]
+__all__ = [
+    "compare", "ending", "grafana", "group", "lab", "main", "new", "plan", "report", "run", "standing", "tune", "verify",
+]  # fmt: skip
 
 
 def main() -> NoReturn:

@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.group import Context, lab
 from orchestrator.errors import BadInput, StoreDamaged
+from orchestrator.grafana import dashboard_link
 from orchestrator.model import Run
 from orchestrator.report.asjson import show_document
 from orchestrator.report.page.content import read_run
@@ -17,6 +18,7 @@ from orchestrator.report.page.plain import render_csv, render_junit, render_mark
 from orchestrator.results.folder import run_folder
 from orchestrator.results.store import open_store
 from orchestrator.run import results_folder
+from orchestrator.up import state_folder
 
 FORMATS = {"html": "html", "markdown": "md", "json": "json", "csv": "csv", "junit": "xml"}
 
@@ -60,7 +62,7 @@ def _render(ctx: Context, runs: list[Run], kind: str, path: Path, folder: Path) 
         return render_csv(runs)
     if kind == "junit":
         return render_junit(runs)
-    parts = [read_run(run) for run in runs]
+    parts = [read_run(run, dashboard_link(state_folder(ctx.root), run)) for run in runs]
     return (
         render_markdown(title, parts)
         if kind == "markdown"

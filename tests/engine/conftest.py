@@ -63,6 +63,7 @@ def write_lab(folder: Path, **changes: Any) -> LabFile:
     """Write the repository's lab.yaml into a folder, with ports of the tests' own and the given sections merged in."""
     document = yaml.safe_load((ROOT / "lab.yaml").read_text())
     document["observability"].update(PORTS)
+    document["grafana"] = {"use": "off"}
     document["variants"] = [{"path": str(ROOT / "servers" / name)} for name in VARIANTS]
     for section, content in changes.items():
         if isinstance(content, dict):

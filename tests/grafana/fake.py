@@ -31,7 +31,8 @@ class FakeGrafana:
         self.annotations: dict[int, dict[str, Any]] = {}
         self.asked: list[str] = []  # "GET /api/health", in order
         self.wrong: list[str] = []  # requests that are not the API's, answers that are not
-        self.troubles: list[int | str] = []  # statuses to answer first, "empty", "page", "502 page", "redirect", "hang up"
+        # Statuses to answer first, or "empty", "page", "502 page", "redirect", "hang up".
+        self.troubles: list[int | str] = []
         self.may_write_sources = True
         self._numbers = iter(range(1, 10_000))
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))

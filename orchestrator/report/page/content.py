@@ -64,10 +64,11 @@ class Part:
     facts: tuple[tuple[str, str], ...]
     reproduce: str
     timing: str
+    grafana: str = ""  # the run's time on Grafana's charts, where there is one
 
 
-def read_run(run: Run) -> Part:
-    """Return everything the page says of a run."""
+def read_run(run: Run, grafana: str = "") -> Part:
+    """Return everything the page says of a run. grafana: a link to its charts there."""
     by_scenario: dict[str, list[Summary]] = {}
     for row in summarise_run(run):
         by_scenario.setdefault(row.scenario, []).append(row)
@@ -83,6 +84,7 @@ def read_run(run: Run) -> Part:
         facts=tuple(_facts(run.host)),
         reproduce=f"lab run {run.suite} --seed {run.plan.seed}",
         timing=timing_line(run),
+        grafana=grafana,
     )
 
 

@@ -17,7 +17,9 @@ def render_markdown(title: str, parts: Sequence[Part]) -> str:
     """Return the verdict, one table for each scenario, and what must be known of it."""
     lines = [f"# netpoll-lab: {title}", ""]
     for part in parts:
-        lines += [f"Run `{part.run_id}`, {part.timing}.", "", *(f"> {sentence}" for sentence in part.sentences), ""]
+        charts = f" [Its charts in Grafana]({part.grafana})" if part.grafana else ""
+        lines += [f"Run `{part.run_id}`, {part.timing}.{charts}", ""]
+        lines += [*(f"> {sentence}" for sentence in part.sentences), ""]
         for section in part.sections:
             lines += _table(section)
         lines += [f"Again: `{part.reproduce}`", ""]
