@@ -16,7 +16,8 @@ from orchestrator.cli.ending import end
 from orchestrator.cli.group import lab
 
 __all__ = [
-    "compare", "ending", "grafana", "group", "lab", "main", "new", "plan", "report", "run", "standing", "tune", "verify",
+    "compare", "ending", "grafana", "group", "lab", "main", "new", "plan", "report", "run", "standing", "tune",
+    "verify",
 ]  # fmt: skip
 
 
