@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,8 +201,8 @@ def test_without_a_registry_auto_goes_on_and_asks_again_in_an_hour(
 
     find(engine, tmp_path, replace(OWN, image="other/grafana"))
     assert ("other/grafana", "latest") == engine.pulled[-1]
-    now_s = container.time.time()
-    monkeypatch.setattr(container.time, "time", lambda: now_s + 3601)
+    now_s = time.time()
+    monkeypatch.setattr(time, "time", lambda: now_s + 3601)
     find(engine, tmp_path, replace(OWN, image="other/grafana"))
     assert 3 == len(engine.pulled)
 

@@ -7,10 +7,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from grafana_api.grafana_face import GrafanaFace
 
 from orchestrator.errors import BadInput, EnvironmentMissing, LabError, NotReady
 from orchestrator.model import Grafana
-from orchestrator.observe import grafana
 from orchestrator.observe.grafana import TRIES, Server, read_token
 from orchestrator.observe.marks import Marks
 from tests.grafana.description import NotAsDescribed, check_request
@@ -94,7 +94,8 @@ def test_nobody_there_is_named() -> None:
 def test_a_grafana_below_a_path_is_reached() -> None:
     """http://host/grafana: the API is below it, with one slash between."""
     with FakeGrafana() as fake:
-        Server(f"{fake.url}/below/it/", TOKEN).get("/health")
+        with pytest.raises(BadInput, match="/below/it/api/health"):  # this one is not served below a path
+            Server(f"{fake.url}/below/it/", TOKEN).get("/health")
 
         assert ["GET /below/it/api/health"] == fake.asked
 
@@ -202,4 +203,4 @@ def test_a_request_without_a_token_is_not_as_described() -> None:
 
 def test_the_package_is_the_one_that_was_read() -> None:
     """Raw calls go through its face; should that change, the adapter's place does too."""
-    assert hasattr(grafana.GrafanaFace("t", host="h").api, "s")
+    assert hasattr(GrafanaFace("t", host="h").api, "s")

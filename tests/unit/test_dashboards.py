@@ -69,7 +69,7 @@ def test_panels_have_ids_and_sources_of_their_own(name: str) -> None:
     charts = [panel for panel in panels if panel["type"] != "row"]
 
     assert list(range(1, len(panels) + 1)) == [panel["id"] for panel in panels]
-    assert {grafana.DATA_SOURCE_UID} == {target["datasource"]["uid"] for p in charts for target in p["targets"]}
+    assert {provisioning.DATA_SOURCE_UID} == {target["datasource"]["uid"] for p in charts for target in p["targets"]}
     of_past = {"suite"} if name == f"{HISTORY.uid}.json" else set()
     assert {"run", "baseline", "scenario", "variant", "quantile", *of_past} == {
         one["name"] for one in DOCUMENTS[name]["templating"]["list"]
