@@ -155,7 +155,8 @@ def bring_up_control(lab: Lab, ground: Ground, owner: Owner, say: Say) -> Contro
     exporter.wait_ready(_READY_S)
     if trouble := show_past(lab.root / "results", state_folder(lab.root), exporter):
         say(trouble)
-    settle(lab, control.grafana_url, ground.grafana_missing, state_folder(lab.root), say)
+    missing = ground.grafana_missing or control.grafana_missing
+    settle(lab, control.grafana_url, missing, state_folder(lab.root), say)
     return control
 
 

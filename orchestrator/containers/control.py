@@ -19,6 +19,7 @@ from orchestrator.containers.grafana import grafana_spec
 from orchestrator.containers.labels import LAB, ROLE, Owner, labels
 from orchestrator.containers.launch import Spec, ensure, remove
 from orchestrator.containers.pods import LOCUSTFILE
+from orchestrator.errors import LimitRefused, NotReady
 from orchestrator.model import Grafana, Observability
 
 MASTER_WEB_PORT = 8089
@@ -46,6 +47,7 @@ class ControlPlane:
     prometheus_url: str
     fresh: bool  # True: something was started just now
     grafana_url: str = ""  # where the dashboards are; "" for nowhere
+    grafana_missing: str = ""  # why the lab's own could not be started
 
 
 def scrape_jobs() -> dict[str, str]:
@@ -78,8 +80,7 @@ def ensure_control(
     network = ensure_network(client, lab, owner)
     prefix = f"netpoll-lab-{lab}"
     grafana = grafana or Grafana()
-    has_own = grafana.is_own and ("grafana" in images or _is_running(client, f"{prefix}-grafana"))
-    grafana_url = grafana.url if grafana.is_elsewhere else f"http://127.0.0.1:{grafana.port}" if has_own else ""
+    grafana_url, grafana_missing = _ensure_grafana(client, lab, owner, images, grafana, network, cpus, password)
     specs = [
         Spec(
             role="master",
@@ -124,12 +125,6 @@ def ensure_control(
             volumes={_ensure_volume(client, lab, owner, "prometheus"): "/prometheus:rw"},
         ),
     ]
-    if not grafana.is_own:  # one of another lab.yaml
-        with contextlib.suppress(NotFound):
-            remove(client, str(client.containers.get(f"{prefix}-grafana").id))
-    elif "grafana" in images:
-        volume = _ensure_volume(client, lab, owner, "grafana")
-        specs.append(grafana_spec(prefix, images["grafana"], network, grafana.port, cpus, password, volume))
     with ThreadPoolExecutor(max_workers=len(specs)) as pool:
         started = list(pool.map(lambda spec: ensure(client, spec, lab, owner)[1], specs))
     meeting = pod_network(client, network)
@@ -142,6 +137,7 @@ def ensure_control(
         prometheus_url=f"http://127.0.0.1:{pages.prometheus_port}",
         fresh=any(started),
         grafana_url=grafana_url,
+        grafana_missing=grafana_missing,
     )
 
 
@@ -184,6 +180,37 @@ def _join(client: docker.DockerClient, name: str, network: str) -> None:
     container = client.containers.get(name)
     if network not in container.attrs["NetworkSettings"]["Networks"]:
         client.networks.get(network).connect(container)
+
+
+def _ensure_grafana(
+    client: docker.DockerClient,
+    lab: str,
+    owner: Owner,
+    images: Mapping[str, str],
+    grafana: Grafana,
+    network: str,
+    cpus: str,
+    password: str,
+) -> tuple[str, str]:
+    """Start the lab's own Grafana where it is to be and can be; return where the dashboards are, and why nowhere.
+
+    One that cannot be started (its port is taken) is an error only where lab.yaml insists on it.
+    """
+    prefix = f"netpoll-lab-{lab}"
+    if not grafana.is_own:  # one that stands is another lab.yaml's
+        with contextlib.suppress(NotFound):
+            remove(client, str(client.containers.get(f"{prefix}-grafana").id))
+        return grafana.url if grafana.is_elsewhere else "", ""
+    if "grafana" in images:
+        volume = _ensure_volume(client, lab, owner, "grafana")
+        spec = grafana_spec(prefix, images["grafana"], network, grafana.port, cpus, password, volume)
+        try:
+            ensure(client, spec, lab, owner)
+        except (NotReady, LimitRefused) as why:
+            if grafana.use == "image":
+                raise
+            return "", str(why)
+    return f"http://127.0.0.1:{grafana.port}" if _is_running(client, f"{prefix}-grafana") else "", ""
 
 
 def _is_running(client: docker.DockerClient, name: str) -> bool:

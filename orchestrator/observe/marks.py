@@ -20,6 +20,7 @@ from orchestrator.observe.grafana import Server
 
 _MOST_FAILURES = 3  # in a row; then nothing further is tried in this run
 _AFTER_S = 5.0  # what the last annotations get to arrive once the run is over
+_BROKEN_OFF_S = 1.0  # and once somebody has pressed ^C
 
 
 @dataclass(slots=True)
@@ -58,12 +59,15 @@ class Marks:
 
     @contextmanager
     def during(self, text: str, tags: Sequence[str]) -> Iterator[None]:
-        """Mark when the block begins and when it ends, however it does."""
+        """Mark when the block begins and when it ends. One that is broken off is given little time to say so."""
         mark = self.begin(text, tags)
         try:
             yield
-        finally:
+        except BaseException:
             self.end(mark)
+            self.close(_BROKEN_OFF_S)
+            raise
+        self.end(mark)
 
     def close(self, patience_s: float = _AFTER_S) -> str:
         """Let the last ones arrive; return "", or in one line how many did not and why."""

@@ -13,9 +13,10 @@ from docker.errors import APIError, ImageNotFound
 
 from orchestrator import grafana as story
 from orchestrator.config.load import load_lab
+from orchestrator.containers import control
 from orchestrator.containers import grafana as container
 from orchestrator.containers.labels import current_owner, labels
-from orchestrator.errors import BadInput, EnvironmentMissing
+from orchestrator.errors import BadInput, EnvironmentMissing, NotReady
 from orchestrator.grafana import READY, Record, dashboard_link, forget, grafana_page, open_marks, read_record, settle
 from orchestrator.model import Grafana, Lab, Plan, Run
 from orchestrator.observe import grafana as talking
@@ -215,6 +216,24 @@ def test_who_insists_on_an_image_hears_at_once_that_there_is_none(tmp_path: Path
             find(engine, tmp_path, insists)
 
     assert 2 == len(engine.pulled)
+
+
+def test_a_taken_port_is_an_error_only_where_lab_yaml_insists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many machines have a Grafana at 3000 already: `auto` goes on without, and says so."""
+
+    def refuse(*_: object) -> None:
+        raise NotReady("netpoll-lab-x-grafana: the engine could not start it: port is already allocated")
+
+    monkeypatch.setattr(control, "ensure", refuse)
+    monkeypatch.setattr(control, "_ensure_volume", lambda *_: "volume")
+    owner, images = current_owner("up"), {"grafana": "netpoll-lab/grafana:1"}
+    engine: Any = None
+
+    assert ("", "netpoll-lab-x-grafana: the engine could not start it: port is already allocated") == (
+        control._ensure_grafana(engine, "x", owner, images, OWN, "n", "0", "p")
+    )
+    with pytest.raises(NotReady):
+        control._ensure_grafana(engine, "x", owner, images, replace(OWN, use="image"), "n", "0", "p")
 
 
 @pytest.mark.parametrize(

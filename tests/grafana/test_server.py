@@ -164,6 +164,16 @@ def test_annotations_give_up_on_a_grafana_that_went() -> None:
     assert TOKEN not in said
 
 
+def test_a_run_that_is_broken_off_still_ends_in_the_charts() -> None:
+    """Whatever ends it goes on its way afterwards."""
+    with FakeGrafana() as fake:
+        clock = iter([1.0, 2.0])
+        with pytest.raises(KeyboardInterrupt), Marks(server(fake), clock=lambda: next(clock)).during("x", ["run"]):
+            raise KeyboardInterrupt
+
+        assert [(1000, 2000)] == [(one["time"], one["timeEnd"]) for one in fake.annotations.values()]
+
+
 def test_without_a_grafana_nothing_is_marked() -> None:
     """No thread, no words."""
     marks = Marks(None)

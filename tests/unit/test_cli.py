@@ -185,6 +185,7 @@ def test_the_verbs_are_these() -> None:
         "compare",
         "down",
         "gc",
+        "grafana",
         "new",
         "plan",
         "report",
