@@ -1,7 +1,9 @@
 """Read dear sources the less often the dearer they are, so that all targets together stay within a share of one core.
 
 A budget is a source's: what its last reads cost over all targets, divided by its share, is how long it then rests.
-Costs are CPU time of the reading thread, the kernel's work for it included; waiting for a CPU is no cost of ours.
+Costs are CPU time of the reading thread, the kernel's work for it included; waiting for a CPU is no cost of ours. Of
+the last two reads the cheaper one counts: where a hypervisor takes the CPU away, or interrupts come, one read may seem
+twenty times as dear as it is; and the first of a target tells nothing yet.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class Pace:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._costs: dict[str, dict[str, float]] = {}
+        self._last: dict[tuple[str, str], float] = {}
         self._budgets: dict[str, Budget] = {}
         self._read_s: dict[tuple[str, str], float] = {}
 
@@ -46,7 +49,8 @@ class Pace:
         """Note what a read just now cost."""
         with self._lock:
             self._budgets[source] = budget
-            self._costs.setdefault(source, {})[target] = cost_s
+            self._costs.setdefault(source, {})[target] = min(cost_s, self._last.get((source, target), 0.0))
+            self._last[source, target] = cost_s
             self._read_s[source, target] = time.monotonic()
 
     def forget(self, target: str) -> None:
@@ -55,6 +59,7 @@ class Pace:
             for costs in self._costs.values():
                 costs.pop(target, None)
             self._read_s = {key: at_s for key, at_s in self._read_s.items() if key[1] != target}
+            self._last = {key: cost_s for key, cost_s in self._last.items() if key[1] != target}
 
     def intervals_s(self) -> Mapping[str, float]:
         """Return source -> seconds between two reads, as the last costs have it."""
