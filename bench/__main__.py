@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from bench import active, hold, million, throughput, truth, variants
+from bench import active, exporter, hold, million, throughput, truth, variants
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
@@ -28,6 +28,7 @@ from orchestrator.report.text import open_console
 RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
     "throughput": (throughput.measure, 5),
     "variants": (variants.measure, 5),
+    "exporter": (exporter.measure, 9),
     "hold": (hold.measure, 3),
     "active": (active.measure, 3),
     "truth": (truth.measure, 3),

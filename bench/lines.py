@@ -63,6 +63,9 @@ LINES: tuple[Line, ...] = (
     Line("throughput engine / wrk", "throughput", "", "at least", 1.0),
     Line("variants c-epoll / nginx", "variants", "", "at least", 1.0),
     Line("variants c-uring / nginx", "variants", "", "at least", 1.0),
+    Line("exporter: CPU at 10,000 held connections", "exporter", "cores", "at most", 0.02),
+    Line("exporter: CPU at 100,000 held connections", "exporter", "cores", "at most", 0.1),
+    Line("exporter: throughput with it / without", "exporter", "", "at least", 0.99),
     # 100,000 connections, each asking again as soon as its answer of 10 s is in: 10,000/s less what an exchange takes
     # beyond its 10 s. 1 % is 100 ms of that.
     Line("active-100k engine: answered", "active", "1/s", "at least", 9_900),
@@ -73,6 +76,7 @@ LINES: tuple[Line, ...] = (
 EXPERIMENTS = (
     "throughput",
     "variants",
+    "exporter",
     "hold",
     "active",
     "truth",

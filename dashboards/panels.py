@@ -1,6 +1,6 @@
 """Every panel of the lab: its title, the question it answers, its PromQL, its unit, and where to worry.
 
-Sources of the expressions: the metrics' declarations (orchestrator/observe/exporter/metrics.py, swarm/metrics.py,
+Sources of the expressions: the metrics' declarations (orchestrator/observe/exporter/declared.py, swarm/metrics.py,
 orchestrator/verdicts/stats.py). The tests run each of them against a real Prometheus that holds a real run.
 """
 
@@ -129,6 +129,92 @@ KINDS_OF_ERRORS = Panel(
     (Query("sum by (variant, kind) (rate(lab_client_errors_total{$S}[$I])) or "
            f'sum by (variant) (rate({_REQUESTS}_count{{$S}}[$I])) * 0', "{{variant}} {{kind}}"),), "client",
 )  # fmt: skip
+FAULTS = Panel(
+    "page-faults", "Page faults", "How often does it touch memory that is not mapped yet?", "per second",
+    (Query("sum by (variant, kind) (rate(lab_server_page_faults_total{$S}[$I]))", "{{variant}} {{kind}}"),), "server",
+)  # fmt: skip
+PRESSURE = Panel(
+    "pressure", "Standing still", "What do its threads wait for, of each second?", "ratio",
+    (Query('sum by (variant, resource) (rate(lab_cgroup_pressure_seconds_total{$S,kind="some"}[$I]))',
+           "{{variant}} {{resource}}"),), "server",
+)  # fmt: skip
+MEMORY_EVENTS = Panel(
+    "memory-events", "Memory limits met", "Did memory run into a limit, or did the kernel kill?", "per second",
+    (Query("sum by (variant, event) (rate(lab_cgroup_memory_events_total{$S}[$I]))", "{{variant}} {{event}}"),),
+    "server", threshold=Threshold(0.001, "each one stalls a thread, or ends it"),
+)  # fmt: skip
+RINGS = Panel(
+    "io-uring", "io_uring", "Does a ring hold back what was submitted, or overflow with what is done?", "count",
+    (Query(f"{_BY} (lab_server_io_uring_sq_pending{{$S}})", "{{variant}} pending"),
+     Query(f"{_BY} (lab_server_io_uring_cq_overflow{{$S}})", "{{variant}} overflowed")), "server",
+)  # fmt: skip
+SOCKETS = Panel(
+    "sockets", "Sockets by state", "In which state are the server's ends of its connections?", "count",
+    (Query("sum by (variant, state) (lab_net_tcp_sockets{$S}) > 0 or "
+           'sum by (variant, state) (lab_net_tcp_sockets{$S,state="established"})', "{{variant}} {{state}}"),),
+    "server",
+)  # fmt: skip
+SOCKET_MEMORY = Panel(
+    "socket-memory", "Memory of sockets", "How much lies in its sockets, unread or unsent?", "bytes",
+    (Query("sum by (variant, kind) (lab_net_tcp_socket_memory_bytes{$S})", "{{variant}} {{kind}}"),), "server",
+)  # fmt: skip
+QUEUE = Panel(
+    "accept-queue-fill", "Accept queue", "How full is the queue of those who wait to be accepted?", "ratio",
+    (Query(f"{_BY} (lab_net_accept_queue_length{{$S}}) / {_BY} (lab_net_accept_queue_limit{{$S}})", "{{variant}}"),),
+    "server", threshold=Threshold(0.9, "the next ones are dropped, and try again a second later"),
+)  # fmt: skip
+RUNTIME_THREADS = Panel(
+    "runtime-threads", "The runtime's own threads", "How many goroutines, virtual threads or processes are there?",
+    "count",
+    (Query(f"{_BY} (lab_runtime_goroutines{{$S}}) or {_BY} (lab_runtime_jvm_threads{{$S}}) or "
+           f"{_BY} (lab_runtime_processes{{$S}})", "{{variant}}"),), "runtime",
+)  # fmt: skip
+RUNTIME_LAG = Panel(
+    "runtime-lag", "The runtime's own delay", "How late does it run what is ready: goroutines, the event loop?",
+    "seconds",
+    (Query("max by (variant) (lab_runtime_sched_latency_seconds{$S}) or "
+           "max by (variant) (lab_runtime_loop_lag_seconds{$S})", "{{variant}}"),), "runtime",
+    threshold=Threshold(0.01, "ten milliseconds are its own, before any request is looked at"),
+)  # fmt: skip
+RUNTIME_PAUSES = Panel(
+    "runtime-pauses", "Collections", "For how long has collecting garbage stopped it, in all?", "seconds",
+    (Query(f"{_BY} (lab_runtime_gc_pause_seconds_total{{$S}})", "{{variant}}"),), "runtime",
+)  # fmt: skip
+HOST_CPU = Panel(
+    "host-cpu", "CPU of the host", "Who uses the host's CPUs, and what goes to other guests?", "cores",
+    (Query("sum by (mode) (rate(lab_host_cpu_seconds_total[$I]))", "{{mode}}"),), "host",
+)  # fmt: skip
+STEAL = Panel(
+    "steal", "Stolen", "What share of its CPU time does the hypervisor give to other guests?", "ratio",
+    (Query('sum(rate(lab_host_cpu_seconds_total{mode="steal"}[$I])) / sum(rate(lab_host_cpu_seconds_total[$I]))',
+           "stolen"),), "host",
+    threshold=Threshold(0.02, "latency is then the neighbour's too"),
+)  # fmt: skip
+OTHER_LOAD = Panel(
+    "other-load", "Load besides the lab's", "How much CPU goes to what is neither server, swarm nor exporter?", "cores",
+    (Query('sum(rate(lab_host_cpu_seconds_total{mode!~"idle|iowait|steal"}[$I])) - '
+           "(sum(rate(lab_server_cpu_seconds_total[$I])) or vector(0)) - "
+           "(sum(max by (worker) (lab_client_cpu_ratio)) or vector(0)) - "
+           "sum(rate(lab_collector_cpu_seconds_total[$I]))", "others"),), "host",
+    threshold=Threshold(0.5, "half a core that is missing elsewhere; Prometheus and Locust's master take a tenth"),
+)  # fmt: skip
+HOST_PRESSURE = Panel(
+    "host-pressure", "The host standing still", "What do the host's tasks wait for, of each second?", "ratio",
+    (Query('sum by (resource) (rate(lab_host_pressure_seconds_total{kind="some"}[$I]))', "{{resource}}"),), "host",
+)  # fmt: skip
+HOST_MEMORY = Panel(
+    "host-memory", "Memory left", "How much memory could still be given out?", "bytes",
+    (Query('lab_host_memory_bytes{kind="available"}', "available"),), "host",
+)  # fmt: skip
+OBSERVER_CPU = Panel(
+    "observer-cpu", "CPU of the observer", "What does the exporter take, all in all?", "cores",
+    (Query("rate(lab_collector_cpu_seconds_total[$I])", "exporter"),), "host",
+    threshold=Threshold(0.02, "its promise at 10,000 connections; 0.1 at 100,000"),
+)  # fmt: skip
+INTERVALS = Panel(
+    "collector-intervals", "Seconds between dear looks", "How far have dear sources slowed themselves down?", "seconds",
+    (Query("lab_collector_interval_seconds", "{{source}}"),), "host",
+)  # fmt: skip
 COLLECTORS = Panel(
     "collectors", "Cost of looking", "What does observing cost, by source?", "cores",
     (Query("sum by (source) (rate(lab_collector_source_seconds_total[$I]))", "{{source}}"),), "host",
@@ -138,7 +224,6 @@ COLLECTOR_ERRORS = Panel(
     "collector-errors", "Sources that failed", "Is a number missing because a source failed?", "per second",
     (Query("sum by (source) (rate(lab_collector_errors_total[$I]))", "{{source}}"),), "host",
 )  # fmt: skip
-
 
 
 def _kept(name: str, title: str, question: str, unit: Unit, stat: str) -> Panel:
@@ -189,13 +274,15 @@ COMPARE = Dashboard(
 TRIAL = Dashboard(
     "netpoll-lab-trial", "netpoll-lab: one variant in depth", "Everything known of one variant.",
     (("Answers", (THROUGHPUT, LATENCY, HEATMAP, KINDS_OF_ERRORS)),
-     ("The process", (CPU, THREADS, DESCRIPTORS, SWITCHES, RUNQUEUE, MEMORY_KINDS)),
-     ("The kernel's side", (ACCEPT, RESETS, ABORTS, CONNECTIONS))),
+     ("The process", (CPU, THREADS, DESCRIPTORS, SWITCHES, RUNQUEUE, MEMORY_KINDS, FAULTS, PRESSURE, MEMORY_EVENTS)),
+     ("Its runtime", (RUNTIME_THREADS, RUNTIME_LAG, RUNTIME_PAUSES)),
+     ("The kernel's side", (QUEUE, ACCEPT, RESETS, ABORTS, CONNECTIONS, SOCKETS, SOCKET_MEMORY, RINGS))),
 )  # fmt: skip
 HOST = Dashboard(
     "netpoll-lab-host", "netpoll-lab: is the machine honest?", "What would make every other chart lie.",
     (("The generator", (GENERATOR, LAG)),
-     ("The observer", (COLLECTORS, COLLECTOR_ERRORS)),
+     ("The machine", (HOST_CPU, STEAL, OTHER_LOAD, HOST_PRESSURE, HOST_MEMORY)),
+     ("The observer", (OBSERVER_CPU, COLLECTORS, INTERVALS, COLLECTOR_ERRORS)),
      ("The server's share", (THROTTLED, RUNQUEUE))),
 )  # fmt: skip
 

@@ -5,8 +5,10 @@
 #   SYS_PTRACE       opens smaps_rollup, fdinfo and the links in /proc/P/fd of servers that run as another user: pss, uss, epoll
 #   DAC_READ_SEARCH  lists /proc/P/fd, which only its owner may: epoll instances
 #   NET_ADMIN        asks TASKSTATS: context switches and run-queue wait (a bridge network is fine; the host's is not needed)
-# Found by leaving out each in turn (Linux 6.18, Docker 20.10): without one, the values named after it are missing; without
-# NET_ADMIN switches are summed over live threads instead. Threads, descriptors, RSS, cgroup and TCP need no capability.
+#   SYS_ADMIN        enters a pod's network namespace (setns) to ask there for sockets by state, the accept queue and /stats; with
+#                    the host's pids SYS_PTRACE could do as much already, by way of any process of root's
+# Found by leaving out each in turn (Linux 6.18, Docker 20.10): without one, the values named after it are missing and its
+# sources counted as failing; without NET_ADMIN switches are summed over live threads instead. Threads, descriptors, RSS, cgroup and TCP need no capability.
 # It is root inside because an ordinary user gets no capability through exec. no-new-privileges may be set.
 ARG BASE
 FROM ${BASE}

@@ -78,7 +78,15 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
                 continue
             labels = {"run_id": "arena", "scenario": "arena", "variant": name}
             try:
-                exporter.register(f"arena-{name}", labels, [(server.id, server.pid)], shared_namespace=True)
+                variant, host = addresses[name]
+                exporter.register(
+                    f"arena-{name}",
+                    labels,
+                    [(server.id, server.pid)],
+                    shared_namespace=True,
+                    listens=(host, variant.port),
+                    stats="always" if variant.tells_runtime else "never",
+                )
             except NotReady:
                 if ended(site.client, server) is None:
                     raise

@@ -15,6 +15,7 @@ Users = Literal["locust", "engine"]
 Protocol = Literal["http", "raw"]
 Threads = Literal["few", "per-connection"]
 Processes = Literal["one", "reuseport", "own"]
+_WITHOUT_RUNTIME = ("c", "rust")  # languages whose servers have nothing between them and the kernel to tell of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class Variant:
     def has_contract_routes(self) -> bool:
         """Whether it has /healthz, /stats and the rest; the seeds and existing images have not."""
         return self.speaks == "http" and not self.fixed_delay and not self.image
+
+    @property
+    def tells_runtime(self) -> bool:
+        """Whether its /stats may hold what only a runtime knows: goroutines, pauses, how late a loop is."""
+        return self.has_contract_routes and "stats" not in self.lacks and self.language not in _WITHOUT_RUNTIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,8 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
             name,
             {"run_id": bench.run_id, "scenario": scenario.name, "variant": variant.name},
             [(s.id, s.pid) for s in servers],
+            listens=(LOOPBACK, variant.port),
+            stats="told" if variant.tells_runtime else "never",
         )
         yield Pod(name, holder, tuple(servers), tuple(running_workers))
     except (NotReady, Refused) as error:

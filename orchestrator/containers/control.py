@@ -27,7 +27,7 @@ EXPORTER_PORT = 9100
 PROMETHEUS_PORT = 9090
 
 # What the exporter needs to look into other containers' processes; reasons in images/exporter.Dockerfile.
-EXPORTER_CAPABILITIES = ("SYS_PTRACE", "DAC_READ_SEARCH", "NET_ADMIN")
+EXPORTER_CAPABILITIES = ("SYS_PTRACE", "DAC_READ_SEARCH", "NET_ADMIN", "SYS_ADMIN")
 
 # They share their CPUs with the load. Fifty workers that answer a million at once would leave the master a fiftieth of
 # a core, and it would seem dead; with this it gets what it needs, which is little.

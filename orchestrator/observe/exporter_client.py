@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import requests
 
@@ -44,18 +45,24 @@ class Exporter:
         containers: Iterable[tuple[str, int]],
         *,
         shared_namespace: bool = False,
+        listens: tuple[str, int] | None = None,
+        stats: Literal["never", "told", "always"] = "never",
     ) -> Reading:
         """Observe these containers as one target from now on; return its first reading.
 
         labels: run_id, scenario, variant, for its series.
         containers: (id, the host's pid of its first process).
         shared_namespace: True in the arena, whose TCP counters belong to all its variants together.
+        listens: host and port in their network namespace; None leaves accept queue and sockets out.
+        stats: when its /stats may be asked; `told`: only by ask_stats.
         Raises NotReady when the exporter cannot be reached or refuses; its reason is in the text.
         """
         body = {
             "labels": dict(labels),
             "containers": [{"id": container_id, "pid": pid} for container_id, pid in containers],
             "shared_namespace": shared_namespace,
+            "listens": {"host": listens[0], "port": listens[1]} if listens else None,
+            "stats": stats,
         }
         return _reading(self._ask("PUT", f"/targets/{name}", body))
 
@@ -73,6 +80,13 @@ class Exporter:
         runs: as verdicts/stats.py describes them. Raises NotReady when unreachable or refused.
         """
         self._ask("PUT", "/runs", {"runs": list(runs)})
+
+    def ask_stats(self, name: str) -> None:
+        """Have the target's /stats asked now, without waiting for it: a connection and a request of its own.
+
+        What fails is counted by the exporter. Raises NotReady when unreachable or the target is not registered.
+        """
+        self._ask("POST", f"/stats/{name}")
 
     def wait_ready(self, deadline_s: float) -> None:
         """Wait until it answers and samples. Raises NotReady after `deadline_s` seconds."""
@@ -118,7 +132,7 @@ class Exporter:
             told = answer.json()
         except ValueError:
             told = {"error": answer.text.strip()[:200]}
-        if answer.status_code != 200 or not isinstance(told, dict):
+        if answer.status_code not in (200, 202) or not isinstance(told, dict):
             reason = told.get("error", told) if isinstance(told, dict) else told
             raise NotReady(
                 f"{what}: expected 200, saw {answer.status_code}: {reason}. Try: lab down, then lab up, if the target "

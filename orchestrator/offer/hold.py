@@ -52,6 +52,7 @@ def offer_hold(phase: Phase) -> Load:
         phase.wait(min(time.monotonic() + _TOUCH_S, opened_by_s) if not is_released else time.monotonic() + _TOUCH_S)
     held = exporter.read(name)
     parties = _agree(phase, held) if not state.answered else None
+    phase.ask_runtime()  # only now: while it asks, the server would count a connection more than the swarm
     here_again = phase.look()
     established = max(state.established, here_again.established)
     memory_bytes = sum(here_again.memory_bytes.values()) or None

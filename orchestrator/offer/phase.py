@@ -79,6 +79,11 @@ class Phase:
         is_beyond_wall = most is not None and self.scenario.connections > most * self.spec.server_processes
         return variant.has_contract_routes and "stats" not in variant.lacks and not is_beyond_wall
 
+    def ask_runtime(self) -> None:
+        """Have the exporter ask the variant's runtime for its own numbers: not where a window is scored."""
+        if self.variant.tells_runtime and self.can_ask_servers:
+            self.bench.exporter.ask_stats(self.pod.name)
+
     @property
     def is_engine(self) -> bool:
         """Whether the engine loads; a server that speaks no HTTP is loaded by Locust users whatever was planned."""

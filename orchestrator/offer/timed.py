@@ -11,6 +11,7 @@ import time
 from orchestrator.offer.phase import Load, Phase
 
 _SETTLE_S = 1.0  # from the order to start until Locust has spawned its users; they warm up meanwhile
+_ASK_BEFORE_S = 0.5  # before the window the runtime is asked for its own numbers, under load and not scored
 _PARTS_S = 5.0  # for the workers to hand their parts in
 _CELLS_PER_S = 20_000  # of the parts' histograms, through the one master
 
@@ -24,6 +25,8 @@ def offer_timed(phase: Phase) -> Load:
     master.open_window(name, now_s + start_s, now_s + start_s + scenario.measure_s)
     parts_s = _PARTS_S + scenario.connections / _CELLS_PER_S
     phase.start()
+    phase.wait(here_s + start_s - _ASK_BEFORE_S)
+    phase.ask_runtime()
     phase.wait(here_s + start_s)
     phase.begin_window()
     first = exporter.read(name)

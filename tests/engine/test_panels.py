@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from dashboards.panel import Panel
 from dashboards.panels import DASHBOARDS
+from orchestrator.observe.exporter.declared import METRICS
+from orchestrator.observe.exporter.metric import Metric
 from orchestrator.observe.prometheus import SELDOM_S, query, query_range
 from tests.engine.conftest import PORTS, LabFile
 
@@ -142,7 +145,8 @@ def test_every_query_has_data(panel: Panel, watched: Watched) -> None:
         variants = {one.labels.get("variant") for one in found}
 
         assert found, expression
-        if panel.source != "host" and "by (le)" not in expression:
+        # Of the two only Go's has a runtime to tell of.
+        if panel.source not in ("host", "runtime") and "by (le)" not in expression:
             assert variants >= set(VARIANTS), (expression, variants)
 
 
@@ -172,6 +176,38 @@ def test_a_run_enters_its_history_where_it_began(watched: Watched) -> None:
 
     assert set(VARIANTS) == {one.labels["variant"] for one in found}
     assert all(watched.began_s <= at_s <= watched.ended_s for at_s in first_s), (first_s, watched)
+
+
+# What a variant's /stats tells beyond the contract differs; these come from runtimes that are not among VARIANTS.
+OTHER_RUNTIMES = {"runtime_jvm_threads", "runtime_heap_bytes", "runtime_processes", "runtime_run_queue",
+                  "runtime_loop_lag_s"}  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_metric_of_the_exporter_has_samples(metric: Metric, watched: Watched) -> None:
+    """Of each variant, of the host, of the exporter; what is absent says so at /healthz, or is another runtime's."""
+    health = requests.get(f"http://127.0.0.1:{PORTS['exporter_port']}/healthz", timeout=10).json()
+    wanted = set(metric.values.values()) - set(health["host_missing"]) - OTHER_RUNTIMES
+    selector = f'{{run_id="{watched.run_id}"}}' if metric.scope in ("variant", "namespace") else ""
+    found = query_range(PROMETHEUS, metric.name + selector, watched.began_s, watched.ended_s)
+
+    if not wanted:
+        assert not found
+    elif metric.collector == "stats":
+        assert {"go-nethttp"} == {one.labels["variant"] for one in found}
+    elif selector:
+        assert set(VARIANTS) == {one.labels["variant"] for one in found}
+    else:
+        assert found
+
+
+def test_sources_did_not_fail_but_where_a_server_was_gone(watched: Watched) -> None:
+    """No number of this run is missing for want of a capability, a parser or a namespace."""
+    found = query_range(PROMETHEUS, "lab_collector_errors_total", watched.began_s, watched.ended_s)
+    failed = {one.labels["source"]: one.points[-1][1] - one.points[0][1] for one in found}
+
+    assert {"stats", "tcp_sockets", "accept_queue", "host_stat"} <= set(failed)
+    assert {} == {source: count for source, count in failed.items() if count}
 
 
 def is_drawn(card: Any) -> bool:

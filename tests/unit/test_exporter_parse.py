@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 
 from orchestrator.observe.exporter import cgroup
-from orchestrator.observe.exporter.errors import Malformed, Unavailable
+from orchestrator.observe.exporter.errors import Absent, Malformed, Unavailable
 from orchestrator.observe.exporter.parse import (
+    Ring,
     count_watches,
     parse_cgroup_paths,
     parse_keyed,
+    parse_machine,
+    parse_meminfo,
     parse_net,
     parse_number,
+    parse_pressure,
+    parse_ring,
     parse_smaps_rollup,
     parse_sockstat,
     parse_stat,
@@ -43,6 +48,59 @@ def test_comm_with_parenthesis_does_not_shift_columns() -> None:
 def test_stat_counts_the_threads_of_a_thread_per_connection_server() -> None:
     """Twenty connections and the main thread are 21."""
     assert 21 == parse_stat(read_fixture("threads/stat"), ticks_per_s=100).threads
+
+
+def test_stat_tells_page_faults_of_the_whole_process() -> None:
+    """The epoll server touched 1,081 pages and read none; its children's faults are other fields."""
+    stat = parse_stat(read_fixture("epoll/stat"), ticks_per_s=100)
+
+    assert (1081, 0) == (stat.minor_faults, stat.major_faults)
+
+
+def test_a_ring_tells_what_is_not_taken_yet_and_what_found_no_room() -> None:
+    """Three submissions wait, and of 24 completions eight overflowed a ring of sixteen."""
+    assert Ring(pending=3, overflow=8) == parse_ring(read_fixture("ring"))
+
+
+def test_a_ring_whose_lock_was_taken_tells_nothing() -> None:
+    """The kernel then writes the first four lines only; that is no ring of zeroes."""
+    text = "".join(read_fixture("ring").splitlines(True)[:4])
+
+    assert parse_ring(text) is None
+
+
+def test_heads_and_tails_of_a_ring_wrap_around() -> None:
+    """They are 32 bits that run on: 4294967295 to 2 are three."""
+    assert parse_ring("pos:\t0\nSqHead:\t4294967295\nSqTail:\t2\nCqOverflowList:\n") == Ring(3, 0)
+
+
+def test_pressure_is_seconds_in_total() -> None:
+    """The averages are the kernel's own; the counter is what a chart makes a rate of."""
+    text = read_fixture("cgroup-v1/unified/cpu.pressure")
+
+    assert {"some": 4.186774, "full": 3.680999} == parse_pressure(text)
+    with pytest.raises(Malformed, match="pressure"):
+        parse_pressure("some avg10=0.00\n")
+
+
+def test_the_whole_machine_is_read_by_mode() -> None:
+    """Steal is the eighth number of the first line, and the sum of all modes is all CPUs' time."""
+    machine = parse_machine(read_fixture("host/stat"), ticks_per_s=100)
+    first = read_fixture("host/stat").splitlines()[0].split()
+
+    assert int(first[8]) / 100 == machine.cpu_s["steal"]
+    assert sum(map(int, first[1:9])) / 100 == pytest.approx(sum(machine.cpu_s.values()))
+    assert machine.running >= 1
+    with pytest.raises(Malformed, match="procs_running"):
+        parse_machine("cpu 1 2 3 4 5 6 7 8\nctxt 5\n", ticks_per_s=100)
+
+
+def test_memory_of_the_machine_is_in_bytes() -> None:
+    """24,684,084 kB in all; lines that are no size, such as HugePages_Total, are left out."""
+    sizes = parse_meminfo(read_fixture("host/meminfo"))
+
+    assert 24684084 * 1024 == sizes["MemTotal"]
+    assert "HugePages_Total" not in sizes
 
 
 def test_stat_that_ends_early_is_refused() -> None:
@@ -117,10 +175,11 @@ def test_controllers_mounted_together_share_a_path() -> None:
 def v1_tree(root: Path) -> tuple[Path, Path]:
     """Lay out the frozen groups as the kernel mounts them; return (cgroup root, proc root)."""
     mounts, proc = root / "cgroup", root / "proc"
-    for hierarchy in ("cpu", "cpuacct", "memory"):
+    for hierarchy in ("cpu", "cpuacct", "memory", "freezer", "unified"):
         folder = mounts / hierarchy / "docker" / CONTAINER
         shutil.copytree(FIXTURES / "cgroup-v1" / hierarchy, folder)
         (folder / "cgroup.procs").write_text("30499\n")
+    shutil.copy(FIXTURES / "cgroup-v1" / "unified" / "cgroup.controllers", mounts / "unified")
     (proc / "30499").mkdir(parents=True)
     shutil.copy(FIXTURES / "epoll" / "cgroup", proc / "30499" / "cgroup")
     return mounts, proc
@@ -154,6 +213,58 @@ def test_v1_groups_give_exact_cpu_time_memory_and_throttling(tmp_path: Path) -> 
     assert 40960 + 323584 == memory.own_bytes
 
 
+def test_a_hybrid_host_tells_pressure_beside_v1(tmp_path: Path) -> None:
+    """v1 holds the controllers; what stood still is in the unified hierarchy, for the same container."""
+    root, proc = v1_tree(tmp_path)
+    found = cgroup.read_pressure_s(cgroup.find(30499, root, proc, CONTAINER))
+
+    assert {f"{resource} {kind}" for resource in ("cpu", "memory", "io") for kind in ("some", "full")} == set(found)
+    assert 4.186774 == found["cpu some"]
+
+
+def test_v1_alone_has_no_pressure_and_that_is_no_failure(tmp_path: Path) -> None:
+    """Nothing is wrong with such a host: it is absent, not failing."""
+    root, proc = v1_tree(tmp_path)
+    shutil.rmtree(root / "unified")
+    dirs = cgroup.find(30499, root, proc)
+
+    with pytest.raises(Absent, match="no unified hierarchy"):
+        cgroup.read_pressure_s(dirs)
+    assert 0.030351815 == cgroup.read_cpu_s(dirs)
+
+
+def test_v1_events_of_memory_go_by_the_names_of_v2(tmp_path: Path) -> None:
+    """failcnt is how often the limit held; oom_control counts who was killed."""
+    root, proc = v1_tree(tmp_path)
+    dirs = cgroup.find(30499, root, proc)
+    assert dirs.memory
+    (dirs.memory / "memory.failcnt").write_text("7\n")
+
+    assert {"max": 7, "oom_kill": 0} == cgroup.read_memory_events(dirs)
+    (dirs.memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\n")
+    with pytest.raises(Unavailable, match=r"4\.13"):
+        cgroup.read_memory_events(dirs)
+
+
+def test_a_paused_container_is_known_by_its_freezer(tmp_path: Path) -> None:
+    """Thawed as it was frozen for these tests; then the kernel's other words."""
+    root, proc = v1_tree(tmp_path)
+    dirs = cgroup.find(30499, root, proc)
+    assert dirs.freezer
+    assert not cgroup.is_frozen(dirs)
+
+    (dirs.freezer / "freezer.state").write_text("FROZEN\n")
+    assert cgroup.is_frozen(dirs)
+
+
+def test_v1_modes_of_cpu_time_are_in_seconds(tmp_path: Path) -> None:
+    """Counted by ticks, so that they need not add up to the exact total."""
+    root, proc = v1_tree(tmp_path)
+    modes = cgroup.read_cpu_modes_s(cgroup.find(30499, root, proc))
+
+    assert {"user": 0.564, "system": 0.571974922} == modes
+
+
 def test_v1_socket_buffers_count_once_their_limit_is_set(tmp_path: Path) -> None:
     """With memory.kmem.tcp.limit_in_bytes set, its usage is the server's memory too."""
     root, proc = v1_tree(tmp_path)
@@ -182,15 +293,31 @@ def test_v1_controllers_mounted_together_are_found(tmp_path: Path) -> None:
 
 
 def test_v2_group_gives_cpu_time_memory_and_throttling(tmp_path: Path) -> None:
-    """Kernel memory and socket buffers are the server's; the file cache is not."""
+    """Kernel memory and what lies in a tmpfs are the server's; page cache of files is not, and there was none."""
     root, proc = v2_tree(tmp_path)
 
     dirs = cgroup.find(30499, root, proc, CONTAINER)
     memory = cgroup.read_memory(dirs)
 
-    assert (2, 1.25, 1.5) == (dirs.version, cgroup.read_cpu_s(dirs), cgroup.read_throttling(dirs).throttled_s)
-    assert (20_000_000, 12582912 - 1048576) == (memory.usage_bytes, memory.file_bytes)
-    assert 4194304 + 1048576 + 3145728 + 65536 == memory.own_bytes
+    assert (2, 1.225474) == (dirs.version, cgroup.read_cpu_s(dirs))
+    assert {"user": 0.938426, "system": 0.287048} == cgroup.read_cpu_modes_s(dirs)
+    assert (63, 60, 4.607337) == tuple(getattr(cgroup.read_throttling(dirs), k) for k in cgroup.Throttling.__slots__)
+    assert (32669696, 0, 102400, 0) == (memory.usage_bytes, memory.file_bytes, memory.anon_bytes, memory.sock_bytes)
+    assert 102400 + 32198656 + 184320 == memory.own_bytes
+
+
+def test_v2_group_tells_limits_met_pressure_and_whether_it_is_frozen(tmp_path: Path) -> None:
+    """The limit held 35 times and one process was killed; what stood still is in the same directory."""
+    root, proc = v2_tree(tmp_path)
+    dirs = cgroup.find(30499, root, proc, CONTAINER)
+    assert dirs.freezer
+
+    assert (35, 1, 1) == tuple(cgroup.read_memory_events(dirs)[event] for event in ("max", "oom", "oom_kill"))
+    pressure = cgroup.read_pressure_s(dirs)
+    assert (5.136403, 0.155616, 0.0) == (pressure["cpu some"], pressure["memory full"], pressure["io some"])
+    assert not cgroup.is_frozen(dirs)
+    shutil.copy(FIXTURES / "cgroup-v2" / "cgroup.events.frozen", dirs.freezer / "cgroup.events")
+    assert cgroup.is_frozen(dirs)
 
 
 def test_v2_kernel_without_a_kernel_line_has_no_kernel_memory(tmp_path: Path) -> None:

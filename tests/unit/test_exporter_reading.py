@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.observe.exporter.epoll import FRESH_WITHIN_S, Instances
-from orchestrator.observe.exporter.errors import BadTarget, Unavailable
+from orchestrator.observe.exporter.anonymous import FRESH_WITHIN_S, Instances
+from orchestrator.observe.exporter.counters import Counters
+from orchestrator.observe.exporter.errors import Absent, BadTarget, Unavailable
 from orchestrator.observe.exporter.look import Look, Value, Watched, watch
+from orchestrator.observe.exporter.pace import Budget, Pace
 from orchestrator.observe.exporter.reading import Ledger, Reading, take
-from orchestrator.observe.exporter.sources import SOURCES, Source
+from orchestrator.observe.exporter.source import Source
+from orchestrator.observe.exporter.sources import SOURCES
 from orchestrator.observe.exporter.switches import Switches
 from orchestrator.observe.exporter.target import Container, Target
 from orchestrator.observe.exporter.taskstats import TaskCounts, Taskstats
@@ -95,6 +98,8 @@ def test_a_process_of_known_behaviour_is_read_as_it_is(known: Known) -> None:
     assert (1, 1, 8, 8) == tuple(number(reading, name) for name in ("up", "processes", "threads", "threads_peak"))
     assert known.open_fds == number(reading, "open_fds")
     assert (1, 5) == (number(reading, "epoll_instances"), number(reading, "epoll_watches"))
+    assert (0, 0) == (number(reading, "io_uring_instances"), number(reading, "io_uring_sq_pending"))
+    assert number(reading, "faults_minor") > 100  # an interpreter touches some thousand pages
     assert 100 <= number(reading, "context_switches_voluntary") < 1000
     assert number(reading, "uss_bytes") <= number(reading, "pss_bytes") <= number(reading, "rss_bytes") * 1.1
     assert not set(reading.values) & set(reading.missing)
@@ -197,6 +202,50 @@ def test_a_failed_source_is_missing_counted_and_gives_no_value(known: Known) -> 
     assert "broken on purpose" == reading.missing["rss_bytes"]
     assert 8 == number(reading, "threads")
     assert 1 == ledger.totals()[1]["status"]
+
+
+def test_what_is_absent_is_missing_and_no_failure(known: Known) -> None:
+    """A host without pressure files is in order; its reason stands where the number would."""
+
+    def absent(look: Look) -> dict[str, Value]:
+        raise Absent("not on this kernel")
+
+    ledger = Ledger()
+    sources = (*SOURCES[:1], Source("status", ("rss_bytes",), absent))
+    reading = take(known.watched(), Taskstats(), ledger, fresh=True, sources=sources)
+
+    assert "not on this kernel" == reading.missing["rss_bytes"]
+    assert not any(ledger.totals()[1].values())
+
+
+def test_a_dear_source_rests_and_a_reading_says_how_old_its_value_is(known: Known) -> None:
+    """Read once, kept after that, in samples and in readings alike; what failed stays missing as long."""
+    reads: list[float] = []
+
+    def dear(look: Look) -> dict[str, Value]:
+        reads.append(time.monotonic())
+        look.missing["uss_bytes"] = "not told"
+        return {"pss_bytes": len(reads)}
+
+    pace, ledger, watched = Pace(), Ledger(), known.watched()
+    sources = (*SOURCES[:1], Source("smaps_rollup", ("pss_bytes", "uss_bytes"), dear, Budget(0.001, least_s=60.0)))
+    first, sample, asked = (
+        take(watched, Taskstats(), ledger, fresh=fresh, pace=pace, sources=sources) for fresh in (False, False, True)
+    )
+
+    assert 1 == len(reads)
+    assert [1, 1, 1] == [number(each, "pss_bytes") for each in (first, sample, asked)]
+    assert "pss_bytes" not in sample.notes
+    assert "s ago" in asked.notes["pss_bytes"]
+    assert "not told" == asked.missing["uss_bytes"]
+
+
+def test_faults_of_a_process_that_ended_stay_counted() -> None:
+    """Two processes had 5 and 7; one is gone, the other had two more."""
+    faults = Counters()
+    faults.follow({(1, 1): (5, 0), (2, 1): (7, 1)})
+
+    assert (14, 1) == faults.follow({(2, 1): (9, 1)})
 
 
 def test_switches_an_older_kernel_forgets_are_taken_from_its_run_queue_counts() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import yaml
 
 from orchestrator.errors import BadInput, NotReady
 from orchestrator.observe import exporter_client, prometheus
-from orchestrator.observe.exporter.metrics import METRICS, render
+from orchestrator.observe.exporter.metrics import render
 from orchestrator.observe.exporter.reading import Reading
 from orchestrator.observe.exporter.sampler import Sampler
 from orchestrator.observe.exporter.server import LONGEST_BODY, Server
@@ -56,6 +57,10 @@ def body(**changes: object) -> dict[str, object]:
         (json.dumps(body(containers=[{"id": "../etc", "pid": 1}])).encode(), "hexadecimal"),
         (json.dumps(body(containers=[{"id": ID, "pid": True}])).encode(), r"containers\[0\]\.pid"),
         (json.dumps(body(other=1)).encode(), "unknown key 'other'"),
+        (json.dumps(body(listens={"host": "localhost", "port": 80})).encode(), r"listens\.host: expected an IPv4"),
+        (json.dumps(body(listens={"host": "127.0.0.1", "port": 0})).encode(), r"listens\.port: expected 1 to 65535"),
+        (json.dumps(body(listens={"host": "127.0.0.1"})).encode(), "listens: expected exactly host and port"),
+        (json.dumps(body(stats="always")).encode(), "stats: expected never, or with `listens` told or always"),
         (json.dumps(body(containers=[{"id": ID, "pid": os.getpid()}])).encode(), "is not in container aaaaaaaaaaaa"),
         (json.dumps(body(containers=[{"id": ID, "pid": 4194305}])).encode(), "is not alive"),
         (b" " * (LONGEST_BODY + 1), "at most 65536 are read"),
@@ -71,7 +76,14 @@ def test_a_registration_that_cannot_be_used_is_a_400_of_one_line(base_url: str, 
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/readings/nobody"), ("DELETE", "/targets/nobody"), ("GET", "/"), ("PUT", "/metrics")]
+    ("method", "path"),
+    [
+        ("GET", "/readings/nobody"),
+        ("DELETE", "/targets/nobody"),
+        ("POST", "/stats/nobody"),
+        ("GET", "/"),
+        ("PUT", "/metrics"),
+    ],
 )
 def test_what_is_not_there_is_a_404_of_one_line(base_url: str, method: str, path: str) -> None:
     """Unknown targets and unknown routes name what there is."""
@@ -90,6 +102,21 @@ def test_an_idle_exporter_is_healthy_and_its_own_series_parse(base_url: str) -> 
     assert 'lab_collector_errors_total{source="taskstats"} 0.0' in text.splitlines()
     for line in text.splitlines():
         assert line.startswith("# ") or SERIES.fullmatch(line), line
+
+
+def test_the_host_is_sampled_whoever_is_registered(base_url: str) -> None:
+    """Steal and load concern every chart, so they are there before the first target is."""
+    deadline_s = time.monotonic() + 5
+    while True:
+        found = samples(requests.get(f"{base_url}/metrics", timeout=5).text)
+        if 'lab_host_cpu_seconds_total{mode="steal"}' in found or time.monotonic() > deadline_s:
+            break
+
+    assert found['lab_host_cpu_seconds_total{mode="idle"}'] > 0
+    assert found["lab_collector_cpu_seconds_total"] > 0
+    health = requests.get(f"{base_url}/healthz", timeout=5).json()
+    told = {"frequency_lowest_hz"} & set(health["host_missing"])
+    assert bool(told) != ('lab_host_cpu_frequency_hertz{kind="lowest"}' in found)
 
 
 def reading(**values: float | dict[str, float]) -> Reading:
@@ -131,16 +158,6 @@ def test_counters_of_a_shared_namespace_appear_once() -> None:
 
     assert 3 == len(found)
     assert 5.0 == found['lab_net_tcp_resets_sent_total{run_id="r",scenario="s",variant="arena (shared)"}']
-
-
-def test_every_metric_is_declared_once_and_named_by_the_convention() -> None:
-    """Counters end in _total and nothing else does; every name is the lab's."""
-    names = [metric.name for metric in METRICS]
-
-    assert len(names) == len(set(names))
-    for metric in METRICS:
-        assert re.fullmatch("lab_(server|cgroup|net)_[a-z_]+", metric.name)
-        assert ("counter" == metric.kind) == metric.name.endswith("_total")
 
 
 def test_the_client_says_who_what_and_what_next() -> None:

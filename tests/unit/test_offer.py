@@ -114,8 +114,14 @@ class Exporter:
 
     def __init__(self, clock: Clock, sockets: Callable[[], float] = lambda: 4.0) -> None:
         self.clock, self.sockets = clock, sockets
+        self.asked_s: list[float] = []
+        self.read_s: list[float] = []
+
+    def ask_stats(self, name: str) -> None:
+        self.asked_s.append(self.clock.now_s)
 
     def read(self, name: str) -> Reading:
+        self.read_s.append(self.clock.now_s)
         return Reading(self.clock.now_s, {"tcp_sockets": self.sockets()}, {}, {}, {})
 
 
@@ -126,7 +132,14 @@ class Bench:
         variant = type(
             "V",
             (),
-            {"speaks": "http", "has_contract_routes": True, "port": 8080, "connections_most": None, "lacks": ()},
+            {
+                "speaks": "http",
+                "has_contract_routes": True,
+                "port": 8080,
+                "connections_most": None,
+                "lacks": (),
+                "tells_runtime": True,
+            },
         )
         self.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
         self.site = type("S", (), {"client": None, "lab": "0"})
@@ -372,6 +385,39 @@ def test_a_ramp_that_does_not_begin_is_given_up(clock: Clock) -> None:
 def test_steps_are_counted_up_to_the_last_one(first: float, last: float, factor: float, steps: int) -> None:
     """The last step is `last` itself, however far the factor would go."""
     assert steps == ramping.count_steps(replace(STAIRS, first=first, last=last, factor=factor))
+
+
+def test_a_runtime_is_asked_before_the_window_and_never_in_it(clock: Clock) -> None:
+    """Once, under load, between the order to start and the reading that begins the window."""
+    swarm, exporter = Swarm(clock), Exporter(clock)
+    run(clock, CLOSED, swarm, exporter)
+
+    assert swarm.started_s is not None
+    _, first_s, _ = exporter.read_s
+    assert 1 == len(exporter.asked_s)
+    assert swarm.started_s < exporter.asked_s[0] < first_s
+
+
+def test_a_runtime_is_asked_while_all_is_held_and_after_the_parties_agreed(clock: Clock) -> None:
+    """The exporter's own connection is in no party's count: the last of their looks comes before it."""
+    exporter = Exporter(clock, lambda: 204.0 if len(exporter.read_s) > 1 else 4.0)
+    swarm = Swarm(clock, lambda since_s: {"established": 100, "answered": 100 * (since_s > 5)})
+    load = run(clock, HOLD, swarm, exporter)
+
+    assert load.parties is not None
+    assert load.parties.agree
+    held_s, agreed_s, last_s = exporter.read_s[-3:]
+    assert 1 == len(exporter.asked_s)
+    assert held_s <= agreed_s <= exporter.asked_s[0] < last_s
+
+
+def test_a_runtime_behind_its_wall_is_not_asked(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who accepts nobody would leave the question in its queue, and a place in it taken."""
+    exporter = Exporter(clock)
+    monkeypatch.setattr(phase.Phase, "can_ask_servers", False)
+    run(clock, CLOSED, Swarm(clock), exporter)
+
+    assert [] == exporter.asked_s
 
 
 def test_servers_that_cannot_be_asked_are_a_reason_and_no_number() -> None:

@@ -18,19 +18,21 @@ accept() only while socket accounting is on: always under v2; under v1 while any
 `memory.kmem.tcp.limit_in_bytes` set (then 3,850 B and 31.6 kB were charged; Docker offers the setting, runc ignores
 it). So compare figures of one host and setting only. Never in it: the client's half of a loopback connection, which is
 charged to the worker.
-Sources: Documentation/admin-guide/cgroup-v1/memory.rst, cpuacct.rst; cgroup-v2.rst; mm/memcontrol.c MEMCG_CHARGE_BATCH.
+Sources: Documentation/admin-guide/cgroup-v1/memory.rst, cpuacct.rst, freezer-subsystem.rst; cgroup-v2.rst;
+Documentation/accounting/psi.rst; mm/memcontrol.c MEMCG_CHARGE_BATCH.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import Unavailable
+from .errors import Absent, Unavailable
 from .files import read_text
-from .parse import parse_cgroup_paths, parse_keyed, parse_number
+from .parse import parse_cgroup_paths, parse_keyed, parse_number, parse_pressure
 
 _NO_LIMIT_BYTES = 2**62  # v1 writes "no limit" as the most pages a counter holds, just under 2**63 bytes
 
@@ -44,6 +46,8 @@ class Dirs:
     cpuacct: Path | None  # v1 only
     memory: Path | None
     procs: Path  # cgroup.procs, and children's below
+    pressure: Path | None = None  # *.pressure: v2's directory, also where v1 holds the controllers (a hybrid host)
+    freezer: Path | None = None  # what a paused container is frozen by
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,14 @@ def find(pid: int, root: Path, proc: Path = Path("/proc"), container_id: str = "
         raise Unavailable(f"pid {pid} is not in container {container_id[:12]}: its cgroups are {set(paths.values())}")
     if (root / "cgroup.controllers").exists():
         folder = _below(root, paths.get("", "/"))
-        return Dirs(version=2, cpu=folder, cpuacct=None, memory=folder, procs=folder)
+        return Dirs(2, cpu=folder, cpuacct=None, memory=folder, procs=folder, pressure=folder, freezer=folder)
     found = {name: _hierarchy(root, name, paths) for name in ("cpu", "cpuacct", "memory")}
     procs = found["memory"] or found["cpuacct"] or found["cpu"]
     if procs is None:
         raise Unavailable(f"pid {pid}: no cgroup v1 hierarchy for cpu, cpuacct or memory under {root}")
-    return Dirs(version=1, procs=procs, **found)
+    return Dirs(
+        version=1, procs=procs, **found, pressure=_unified(root, paths), freezer=_hierarchy(root, "freezer", paths)
+    )
 
 
 def read_pids(procs: Path) -> list[int]:
@@ -147,6 +153,61 @@ def read_throttling(dirs: Dirs) -> Throttling:
     per_s, key = (1e6, "throttled_usec") if dirs.version == 2 else (1e9, "throttled_time")
     spent = _wanted(stat, key, "the cpu controller in this cgroup")
     return Throttling(stat["nr_periods"], stat["nr_throttled"], spent / per_s)
+
+
+def read_cpu_modes_s(dirs: Dirs) -> Mapping[str, float]:
+    """Return the CPU seconds by mode; finer or coarser than the total, so that they need not add up to it."""
+    if dirs.version == 2 and dirs.cpu:
+        stat = parse_keyed(read_text(dirs.cpu / "cpu.stat"))
+        return {"user": stat["user_usec"] / 1e6, "system": stat["system_usec"] / 1e6}
+    if dirs.cpuacct is None:
+        raise Unavailable("no cpuacct hierarchy")
+    files = (("user", "cpuacct.usage_user"), ("system", "cpuacct.usage_sys"))
+    return {mode: parse_number(read_text(dirs.cpuacct / file)) / 1e9 for mode, file in files}
+
+
+def read_memory_events(dirs: Dirs) -> Mapping[str, int]:
+    """Return how often memory met a limit, by v2's names; of v1 there are `max` (failcnt) and `oom_kill` only."""
+    if dirs.memory is None:
+        raise Unavailable("no memory hierarchy")
+    if dirs.version == 2:
+        return parse_keyed(read_text(dirs.memory / "memory.events"))
+    control = parse_keyed(read_text(dirs.memory / "memory.oom_control"))
+    killed = _wanted(control, "oom_kill", "a kernel of at least 4.13")
+    return {"max": parse_number(read_text(dirs.memory / "memory.failcnt")), "oom_kill": killed}
+
+
+def read_pressure_s(dirs: Dirs) -> Mapping[str, float]:
+    """Return the seconds in which some or all of its tasks stood still, keyed "cpu some", "memory full" and so on."""
+    if dirs.pressure is None:
+        raise Absent("no unified hierarchy is mounted, and cgroup v1 has no pressure files")
+    found: dict[str, float] = {}
+    for resource in ("cpu", "memory", "io"):
+        try:
+            text = read_text(dirs.pressure / f"{resource}.pressure")
+        except OSError as why:
+            if why.errno in (errno.ENOENT, errno.EOPNOTSUPP):
+                raise Absent("this kernel keeps no pressure for cgroups (CONFIG_PSI, psi=1 at boot)") from None
+            raise
+        found |= {f"{resource} {kind}": seconds for kind, seconds in parse_pressure(text).items()}
+    return found
+
+
+def is_frozen(dirs: Dirs) -> bool:
+    """Return whether the container is paused; False where that cannot be told."""
+    if dirs.freezer is None:
+        return False
+    if dirs.version == 2:
+        return parse_keyed(read_text(dirs.freezer / "cgroup.events")).get("frozen") == 1
+    return read_text(dirs.freezer / "freezer.state").strip() != "THAWED"
+
+
+def _unified(root: Path, paths: Mapping[str, str]) -> Path | None:
+    """Find the container's directory in the unified hierarchy beside v1's, which systemd mounts as `unified`."""
+    if "" not in paths or not (root / "unified" / "cgroup.controllers").exists():
+        return None
+    folder = root / "unified" / paths[""].lstrip("/")
+    return folder if (folder / "cgroup.procs").exists() else None
 
 
 def _below(hierarchy: Path, path: str) -> Path:

@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import cgroup
-from .epoll import Instances
+from .anonymous import Instances
+from .counters import Counters
 from .errors import BadTarget, Unavailable
 from .files import read_text
+from .namespace import Sockets
 from .parse import Stat, parse_stat
+from .runtime import Runtime
 from .switches import Switches
 from .target import Container, Target
 from .taskstats import Taskstats
@@ -22,6 +25,15 @@ from .taskstats import Taskstats
 Value = float | dict[str, float]
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 GONE = (FileNotFoundError, ProcessLookupError)  # what reading about a process that ended raises
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a source gave when it was read last, for as long as it is not read again."""
+
+    at_s: float  # CLOCK_MONOTONIC
+    values: dict[str, Value]
+    missing: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -34,6 +46,10 @@ class Watched:
     start_ticks: tuple[int, ...]  # of each container's first process: tells it from one that got the same pid
     switches: Switches
     instances: Instances
+    sockets: Sockets
+    runtime: Runtime
+    faults: Counters = field(default_factory=Counters)
+    kept: dict[str, Kept] = field(default_factory=dict)  # by source
     threads_peak: int = 0
     pids: tuple[int, ...] = ()  # as last listed; what the 10 Hz sampling goes by
 
@@ -63,7 +79,10 @@ def watch(target: Target, cgroup_root: Path, proc: Path = Path("/proc")) -> Watc
             raise BadTarget(f"{who} is not alive (in the exporter's pid namespace; it needs pid_mode=host)") from None
         except Unavailable as why:
             raise BadTarget(f"{target.name}: {why}") from None
-    return Watched(target, proc, tuple(dirs), tuple(starts), Switches(), Instances(proc))
+    namespace = proc / str(target.containers[0].pid) / "ns" / "net"
+    return Watched(
+        target, proc, tuple(dirs), tuple(starts), Switches(), Instances(proc), Sockets(namespace), Runtime(namespace)
+    )
 
 
 def sum_threads(watched: Watched) -> int:

@@ -1,8 +1,8 @@
 """Turn kernel text into values.
 
 Text in, dataclass or mapping out; opening files and choosing when to is the work of sources.py.
-Sources: proc_pid_stat(5), proc_pid_status(5), Documentation/filesystems/proc.rst (smaps_rollup, fdinfo, net),
-Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
+Sources: proc_pid_stat(5), proc_pid_status(5), Documentation/filesystems/proc.rst (smaps_rollup, fdinfo, net, stat),
+Documentation/accounting/psi.rst, Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ class Stat:
     comm: str
     state: str  # one letter; Z is a zombie
     ppid: int
+    minor_faults: int  # pages that were in memory already; exited threads included
+    major_faults: int  # pages that had to be read
     user_s: float  # tick-grained
     system_s: float  # tick-grained
     threads: int
@@ -44,6 +46,26 @@ class Rollup:
     uss_bytes: int  # pages nobody else maps
 
 
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """One io_uring at one instant."""
+
+    pending: int  # submissions the kernel has not taken yet
+    overflow: int  # completions that found no room and wait in the kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The whole host as /proc/stat shows it."""
+
+    cpu_s: Mapping[str, float]  # mode -> seconds over all CPUs; guest time is within user
+    running: int  # tasks that have a CPU or are ready for one
+    switches: int
+
+
+CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")  # proc_stat(5), in its order
+
+
 def parse_stat(text: str, ticks_per_s: int) -> Stat:
     """Read /proc/P/stat. The command's name may hold blanks and parentheses: fields count from the last ')'."""
     left, closing, rest = text.rpartition(")")
@@ -55,6 +77,8 @@ def parse_stat(text: str, ticks_per_s: int) -> Stat:
         comm=comm,
         state=fields[0],
         ppid=int(fields[1]),
+        minor_faults=int(fields[7]),
+        major_faults=int(fields[9]),
         user_s=int(fields[11]) / ticks_per_s,
         system_s=int(fields[12]) / ticks_per_s,
         threads=int(fields[17]),
@@ -89,6 +113,54 @@ def parse_smaps_rollup(text: str) -> Rollup:
 def count_watches(text: str) -> int:
     """Count the descriptors an epoll instance watches, from its /proc/P/fdinfo/N: one `tfd:` line each."""
     return text.count("\ntfd:")
+
+
+def parse_ring(text: str) -> Ring | None:
+    """Read an io_uring's /proc/P/fdinfo/N; None when its lock was taken just then and the kernel wrote no more of it.
+
+    Source: io_uring/fdinfo.c. The overflow list is the last but for lines without indentation.
+    """
+    head, _, overflow = text.partition("\nCqOverflowList:\n")
+    fields = dict(line.split(":", 1) for line in head.splitlines() if line[:2] == "Sq" and ":" in line)
+    if "SqHead" not in fields:
+        return None
+    try:
+        pending = (int(fields["SqTail"]) - int(fields["SqHead"])) % 2**32  # both run on past 32 bits
+    except (KeyError, ValueError):
+        raise Malformed(f"io_uring fdinfo: expected SqHead and SqTail, saw {sorted(fields)}") from None
+    return Ring(pending, sum(line.startswith("  ") for line in overflow.splitlines()))
+
+
+def parse_pressure(text: str) -> Mapping[str, float]:
+    """Read a *.pressure file or /proc/pressure/*: some, full -> seconds stalled in total.
+
+    Source: Documentation/accounting/psi.rst; `full` of cpu is absent before 5.13.
+    """
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        kind, *pairs = line.split()
+        total = dict(pair.split("=", 1) for pair in pairs if "=" in pair).get("total")
+        if kind not in ("some", "full") or total is None or not total.isdigit():
+            raise Malformed(f"pressure: expected 'some avg10=... total=N', saw {line[:80]!r}")
+        found[kind] = int(total) / 1e6
+    return found
+
+
+def parse_machine(text: str, ticks_per_s: int) -> Machine:
+    """Read /proc/stat."""
+    fields = {name: rest for name, _, rest in (line.partition(" ") for line in text.splitlines())}
+    try:
+        ticks = [int(number) for number in fields["cpu"].split()]
+        modes = {mode: count / ticks_per_s for mode, count in zip(CPU_MODES, ticks, strict=False)}
+        return Machine(modes, int(fields["procs_running"]), int(fields["ctxt"]))
+    except (KeyError, ValueError) as odd:
+        raise Malformed(f"/proc/stat: expected lines cpu, procs_running and ctxt with numbers: {odd}") from None
+
+
+def parse_meminfo(text: str) -> Mapping[str, int]:
+    """Read /proc/meminfo: name -> bytes, of the lines that are in kB."""
+    rows = (line.partition(":") for line in text.splitlines())
+    return {name: _kib(rest) for name, _, rest in rows if rest.endswith("kB")}
 
 
 def parse_net(text: str) -> Mapping[str, Mapping[str, int]]:

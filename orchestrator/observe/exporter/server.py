@@ -53,6 +53,10 @@ class Handler(BaseHTTPRequestHandler):
         """Serve PUT /targets/NAME and PUT /runs."""
         self._answer("PUT")
 
+    def do_POST(self) -> None:
+        """Serve POST /stats/NAME."""
+        self._answer("POST")
+
     def do_DELETE(self) -> None:
         """Serve DELETE /targets/NAME."""
         self._answer("DELETE")
@@ -83,10 +87,12 @@ class Handler(BaseHTTPRequestHandler):
         room, _, name = unquote(self.path.partition("?")[0]).strip("/").partition("/")
         match method, room:
             case "GET", "metrics" if not name:
-                self._send(HTTPStatus.OK, render(sampler.latest(), *sampler.ledger.totals()), CONTENT_TYPE)
+                text = render(sampler.latest(), sampler.host.latest(), sampler.own())
+                self._send(HTTPStatus.OK, text, CONTENT_TYPE)
             case "GET", "healthz" if not name:
                 status = HTTPStatus.OK if sampler.alive else HTTPStatus.SERVICE_UNAVAILABLE
-                self._send(status, _json({"ok": sampler.alive, "targets": sampler.labels()}))
+                told = {"ok": sampler.alive, "targets": sampler.labels(), "host_missing": sampler.host.missing()}
+                self._send(status, _json(told))
             case "GET", "readings":
                 self._send(HTTPStatus.OK, _json(asdict(sampler.read(parse_name(name)))))
             case "GET", "runs" if not name:
@@ -96,11 +102,16 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(HTTPStatus.OK, _json({"ok": True}))
             case "PUT", "targets":
                 self._send(HTTPStatus.OK, _json(asdict(sampler.register(parse_target(parse_name(name), body)))))
+            case "POST", "stats":
+                self._send(HTTPStatus.ACCEPTED, _json({"asking": sampler.ask_stats(parse_name(name))}))
             case "DELETE", "targets":
                 sampler.forget(parse_name(name))
                 self._send(HTTPStatus.OK, _json({"ok": True}))
             case _:
-                offered = "GET /metrics /runs /healthz /readings/NAME, PUT /runs, PUT and DELETE /targets/NAME"
+                offered = (
+                    "GET /metrics /runs /healthz /readings/NAME, PUT /runs, PUT and DELETE /targets/NAME, "
+                    "POST /stats/NAME"
+                )
                 text = f"{method} {self.path[:100]} is not offered; {offered} are"
                 self._send(HTTPStatus.NOT_FOUND, _json({"error": text}))
 

@@ -6,26 +6,21 @@ listing and reading is left out of the sum and is no error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from . import cgroup
-from .errors import Malformed, Unavailable
+from .errors import Unavailable
 from .files import read_text
 from .look import GONE, Look, Value, list_processes
-from .parse import parse_net, parse_smaps_rollup, parse_sockstat, parse_status
+from .net import NET_SOURCES
+from .pace import Budget
+from .parse import parse_smaps_rollup, parse_status
+from .runtime import RUNTIME_NAMES
+from .source import Source
 from .switches import walk_threads
 from .taskstats import TaskCounts
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One thing to read: its name in lab_collector_*, the values it gives, how."""
-
-    name: str
-    gives: tuple[str, ...]
-    read: Callable[[Look], dict[str, Value]]
 
 
 def _over_processes(look: Look, read: Callable[[Path], tuple[int, ...]]) -> tuple[int, ...]:
@@ -104,18 +99,59 @@ def _task_counts(look: Look, pid: int) -> TaskCounts:
         return walk_threads(look.watched.proc, pid)
 
 
-def _epoll(look: Look) -> dict[str, Value]:
+def _faults(look: Look) -> dict[str, Value]:
+    found = {(pid, stat.start_ticks): (stat.minor_faults, stat.major_faults) for pid, stat in look.members.items()}
+    sums = look.watched.faults.follow(found)
+    if not sums:
+        raise Unavailable("no process of it is alive")
+    return {"faults_minor": sums[0], "faults_major": sums[1]}
+
+
+def _anonymous(look: Look) -> dict[str, Value]:
     processes = [(pid, stat.start_ticks) for pid, stat in look.members.items()]
     if not processes:
         raise Unavailable("no process of it is alive")
     counted = look.watched.instances.count(processes, fresh=look.fresh)
     if look.fresh and counted.age_s:
         look.notes["epoll_watches"] = f"counted {counted.age_s:.1f} s ago: counting them takes too long for a reading"
-    return {"epoll_instances": counted.instances, "epoll_watches": counted.watches}
+    values: dict[str, Value] = {
+        "epoll_instances": counted.instances, "epoll_watches": counted.watches, "io_uring_instances": counted.rings
+    }  # fmt: skip
+    if counted.pending is None or counted.overflow is None:
+        look.missing |= dict.fromkeys(_RING_NAMES, "a ring was busy each time it was asked")
+        return values
+    return values | {"io_uring_sq_pending": counted.pending, "io_uring_cq_overflow": counted.overflow}
 
 
 def _cgroup_cpu(look: Look) -> dict[str, Value]:
     return {"cpu_s": sum(cgroup.read_cpu_s(dirs) for dirs in look.watched.dirs)}
+
+
+def _cgroup_cpu_modes(look: Look) -> dict[str, Value]:
+    return {"cpu_modes_s": _summed(cgroup.read_cpu_modes_s(dirs) for dirs in look.watched.dirs)}
+
+
+def _cgroup_memory_events(look: Look) -> dict[str, Value]:
+    return {"cgroup_memory_events": _summed(cgroup.read_memory_events(dirs) for dirs in look.watched.dirs)}
+
+
+def _cgroup_pressure(look: Look) -> dict[str, Value]:
+    return {"cgroup_pressure_s": _summed(cgroup.read_pressure_s(dirs) for dirs in look.watched.dirs)}
+
+
+def _summed(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Add up what the containers of a target say, each by its own names."""
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row)
+    return {name: float(value) for name, value in total.items()}
+
+
+def _stats(look: Look) -> dict[str, Value]:
+    """Tell what the variant's own /stats said last; it is asked by runtime.py, and never by a reading."""
+    told = look.watched.runtime.told()
+    look.missing |= dict.fromkeys((name for name in RUNTIME_NAMES if name not in told), "its runtime does not tell")
+    return dict(told)
 
 
 def _cgroup_throttling(look: Look) -> dict[str, Value]:
@@ -144,89 +180,28 @@ def _cgroup_memory(look: Look) -> dict[str, Value]:
     return values
 
 
-def _net(look: Look, file: str) -> Path:
-    """Return a file about the first container's network namespace."""
-    pid = look.watched.target.containers[0].pid
-    if pid not in look.members:
-        raise Unavailable(f"its first process, {pid}, is not alive")
-    return look.watched.proc / str(pid) / "net" / file
-
-
-def _snmp(look: Look) -> dict[str, Value]:
-    tcp = _table(parse_net(read_text(_net(look, "snmp"))), "Tcp")
-    values: dict[str, Value] = {name: _counter(tcp, key) for name, key in _SNMP.items()}
-    values["tcp_troubles"] = {key: float(tcp[key]) for key in _SNMP_TROUBLES if key in tcp}
-    return values
-
-
-def _netstat(look: Look) -> dict[str, Value]:
-    ext = _table(parse_net(read_text(_net(look, "netstat"))), "TcpExt")
-    values: dict[str, Value] = {name: _counter(ext, key) for name, key in _NETSTAT.items()}
-    aborts = {key: float(count) for key, count in ext.items() if key.startswith("TCPAbort")}
-    values["tcp_aborts"] = aborts
-    values["tcp_ext_troubles"] = aborts | {key: float(ext[key]) for key in _EXT_TROUBLES if key in ext}
-    return values
-
-
-def _sockstat(look: Look) -> dict[str, Value]:
-    """Count the namespace's TCP sockets, both ends of what stays in it; `mem`, `alloc` and `orphan` are host-wide."""
-    tcp = parse_sockstat(read_text(_net(look, "sockstat")))["TCP"]
-    tcp6 = parse_sockstat(read_text(_net(look, "sockstat6"))).get("TCP6", {}) if _has_ipv6(look) else {}
-    return {"tcp_sockets": tcp["inuse"] + tcp6.get("inuse", 0), "tcp_time_wait": tcp["tw"]}
-
-
-def _has_ipv6(look: Look) -> bool:
-    return _net(look, "sockstat6").exists()  # absent where the host booted with ipv6.disable=1
-
-
-def _table(tables: Mapping[str, Mapping[str, int]], name: str) -> Mapping[str, int]:
-    if name not in tables:
-        raise Malformed(f"/proc/P/net: no {name} lines, saw {', '.join(tables)}")
-    return tables[name]
-
-
-def _counter(table: Mapping[str, int], key: str) -> int:
-    if key not in table:
-        raise Malformed(f"/proc/P/net: no {key} among {len(table)} counters")
-    return table[key]
-
-
-_SNMP = {
-    "tcp_retransmits": "RetransSegs",
-    "tcp_resets_sent": "OutRsts",
-    "tcp_established_resets": "EstabResets",
-    "tcp_passive_opens": "PassiveOpens",
-    "tcp_attempt_fails": "AttemptFails",
-}
-_NETSTAT = {
-    "tcp_listen_overflows": "ListenOverflows",
-    "tcp_listen_drops": "ListenDrops",
-    "tcp_syncookies_sent": "SyncookiesSent",
-}
-# What grows in a trial when connections are lost, refused or repeated, by the kernel's own names (nstat(8)). A kernel
-# that does not know one leaves it out.
-_SNMP_TROUBLES = ("OutRsts", "RetransSegs", "EstabResets", "AttemptFails", "InErrs")
-_EXT_TROUBLES = (
-    "ListenOverflows", "ListenDrops", "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed", "EmbryonicRsts",
-    "TCPReqQFullDrop", "TCPReqQFullDoCookies", "TCPTimeouts", "TCPSynRetrans", "TCPLostRetransmit", "TCPBacklogDrop",
-    "TCPTimeWaitOverflow", "TCPMemoryPressures", "PruneCalled", "RcvPruned", "TCPRcvQDrop", "TCPZeroWindowDrop",
-    "TCPMigrateReqSuccess", "TCPMigrateReqFailure",
-)  # fmt: skip
 _SWITCH_NAMES = ("context_switches_voluntary", "context_switches_involuntary", "timeslices", "runqueue_wait_s")
 _MEMORY_NAMES = tuple(f"cgroup_{kind}_bytes" for kind in ("memory", "usage", "file", "anon", "kernel_memory", "sock"))
+_RING_NAMES = ("io_uring_sq_pending", "io_uring_cq_overflow")
+_ANONYMOUS_NAMES = ("epoll_instances", "epoll_watches", "io_uring_instances", *_RING_NAMES)
+# 20,000 thread stacks are 20,000 mappings to add up, some 20 ms in which none of the threads can map memory.
+_ROLLUP_BUDGET = Budget(share=0.002, least_s=1.0, fresh_within_s=0.01)
 
 # In this order: first who is there, then what moves fastest (CPU, switches), last what takes longest.
 SOURCES = (
     Source("processes", ("up", "processes", "threads", "threads_peak"), list_processes),
     Source("cgroup_cpu", ("cpu_s",), _cgroup_cpu),
     Source("switches", _SWITCH_NAMES, _switches),
-    Source("snmp", (*_SNMP, "tcp_troubles"), _snmp),
-    Source("netstat", (*_NETSTAT, "tcp_aborts", "tcp_ext_troubles"), _netstat),
-    Source("sockstat", ("tcp_sockets", "tcp_time_wait"), _sockstat),
+    Source("faults", ("faults_minor", "faults_major"), _faults),
+    *NET_SOURCES,
     Source("fds", ("open_fds",), _open_fds),
     Source("status", ("rss_bytes",), _rss),
     Source("cgroup_memory", _MEMORY_NAMES, _cgroup_memory),
     Source("cgroup_throttling", ("cpu_periods", "throttled_periods", "throttled_s"), _cgroup_throttling),
-    Source("smaps_rollup", ("pss_bytes", "uss_bytes"), _rollup),
-    Source("epoll", ("epoll_instances", "epoll_watches"), _epoll),
+    Source("cgroup_cpu_modes", ("cpu_modes_s",), _cgroup_cpu_modes),
+    Source("cgroup_memory_events", ("cgroup_memory_events",), _cgroup_memory_events),
+    Source("cgroup_pressure", ("cgroup_pressure_s",), _cgroup_pressure),
+    Source("stats", RUNTIME_NAMES, _stats),
+    Source("smaps_rollup", ("pss_bytes", "uss_bytes"), _rollup, _ROLLUP_BUDGET),
+    Source("anonymous_fds", _ANONYMOUS_NAMES, _anonymous),
 )

@@ -6,9 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Literal
 
 from .errors import BadTarget
 
+# When /stats is asked: as often as the exporter likes (the arena), or only when it is told to (a trial).
+Asks = Literal["never", "told", "always"]
 LABELS = ("run_id", "scenario", "variant")
 # 64 targets of 64 containers: far beyond any arena, small enough that a mistake cannot exhaust the exporter.
 MOST_CONTAINERS = 64
@@ -26,6 +30,14 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """Where the server listens, within its network namespace."""
+
+    host: str  # IPv4
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One variant's containers, read as one, and the labels its series carry."""
 
@@ -33,6 +45,8 @@ class Target:
     labels: Mapping[str, str]
     containers: tuple[Container, ...]
     shared_namespace: bool = False  # its TCP counters are the whole arena's
+    listens: Address | None = None  # None: its sockets are not looked at, and nobody asks its /stats
+    stats: Asks = "never"
 
 
 def parse_name(name: str) -> str:
@@ -50,14 +64,31 @@ def parse_target(name: str, body: bytes) -> Target:
         raise BadTarget(f"{name}: the body is not JSON: {wrong}") from None
     if not isinstance(wanted, dict):
         raise BadTarget(f"{name}: expected a JSON object, saw {type(wanted).__name__}")
-    unknown = sorted(set(wanted) - {"labels", "containers", "shared_namespace"})
+    known = ("labels", "containers", "shared_namespace", "listens", "stats")
+    unknown = sorted(set(wanted) - set(known))
     if unknown:
-        raise BadTarget(f"{name}: unknown key {unknown[0]!r}; known are labels, containers, shared_namespace")
+        raise BadTarget(f"{name}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
     shared = wanted.get("shared_namespace", False)
     if not isinstance(shared, bool):
         raise BadTarget(f"{name}.shared_namespace: expected true or false, saw {shared!r}")
     labels, containers = _labels(name, wanted.get("labels")), _containers(name, wanted.get("containers"))
-    return Target(parse_name(name), labels, containers, shared)
+    listens = _listens(name, wanted["listens"]) if wanted.get("listens") is not None else None
+    stats = wanted.get("stats", "never")
+    if stats not in ("never", "told", "always") or (stats != "never" and listens is None):
+        raise BadTarget(f"{name}.stats: expected never, or with `listens` told or always, saw {str(stats)[:60]!r}")
+    return Target(parse_name(name), labels, containers, shared, listens, stats)
+
+
+def _listens(name: str, wanted: object) -> Address:
+    if not isinstance(wanted, dict) or set(wanted) != {"host", "port"}:
+        raise BadTarget(f"{name}.listens: expected exactly host and port, saw {str(wanted)[:80]!r}")
+    try:
+        host = str(IPv4Address(wanted["host"]))
+    except ValueError:
+        raise BadTarget(f"{name}.listens.host: expected an IPv4 address, saw {str(wanted['host'])[:60]!r}") from None
+    if type(wanted["port"]) is not int or not 1 <= wanted["port"] <= 65535:
+        raise BadTarget(f"{name}.listens.port: expected 1 to 65535, saw {wanted['port']!r}")
+    return Address(host, wanted["port"])
 
 
 def _labels(name: str, wanted: object) -> Mapping[str, str]:

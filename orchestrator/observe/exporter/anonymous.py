@@ -1,0 +1,149 @@
+"""Count the epoll and io_uring instances of processes, what they watch and what they hold, at a bounded cost.
+
+Both grow with connections: finding the instances reads every descriptor's link (3 µs each), counting reads one line per
+watch (1-2 µs each), and of a ring one for each registered file and each poll. The kernel holds the instance's mutex
+while it writes those lines, so the server's own epoll_wait and epoll_ctl wait meanwhile: 2,000 watches stop it for some
+3 ms, 17,000 for some 25 ms. So what was found is kept for SCAN_EACH_S and a count for COUNT_EACH_S, longer where
+counting is dear. A caller that wants them fresh gets them fresh unless the last count took longer than FRESH_WITHIN_S:
+then it gets the kept one with its age. These bounds are the target's, not each process's: sixty servers that hold a
+million connections together would otherwise cost a tenth of a CPU, and a reading seconds. An instance shared by two
+processes or held in two descriptors counts twice: the kernel shows nothing that tells them apart.
+A ring's text needs its lock, which the kernel only tries to take: what a busy ring does not tell within RING_TRIES is
+what it told last.
+Sources: fs/eventpoll.c ep_show_fdinfo, io_uring/fdinfo.c.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .files import read_text
+from .parse import Ring, count_watches, parse_ring
+
+SCAN_EACH_S = 15.0  # a server makes its instances at start; going through 17,000 descriptors takes some 100 ms
+SCAN_REST_FACTOR = 200  # a server that has none is gone through again and again: for at most 0.5 % of the time
+COUNT_EACH_S = 5.0  # a chart of watches needs no more
+REST_FACTOR = 500  # after a count, rest so many times what it took: at most 0.2 % of the time is spent counting
+FRESH_WITHIN_S = 0.05  # CPU time of the last count: some 30,000 watches, more than one process usually may hold
+SCAN_FRESH_BELOW = 1000  # descriptors that may be gone through within a fresh reading: 3 ms
+# Above, a process whose instances are known is not gone through again: new ones come at start, with few descriptors.
+SCAN_AGAIN_BELOW = 5000
+RING_TRIES = 3
+_EPOLL, _RING = "anon_inode:[eventpoll]", "anon_inode:[io_uring]"
+_GONE = (FileNotFoundError, ProcessLookupError)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the processes hold."""
+
+    instances: int  # of epoll
+    watches: int
+    rings: int
+    pending: int | None  # over all rings, as Ring has it; None: one of them never told
+    overflow: int | None
+    age_s: float  # of the oldest part; 0.0: counted now
+
+
+@dataclass(slots=True)
+class _Known:
+    fds: list[str] = field(default_factory=list)
+    watches: int = 0
+    rings: dict[str, Ring | None] = field(default_factory=dict)  # descriptor -> what it told last
+    scanned_s: float = float("-inf")
+    scan_cost_s: float = 0.0
+    counted_s: float = float("-inf")
+    cost_s: float = 0.0
+
+
+class Instances:
+    """Follows the processes of one target; safe to share between threads."""
+
+    def __init__(self, proc: Path) -> None:
+        self.crowd = 1  # targets that share the bounds with this one
+        self._proc = proc
+        self._lock = threading.Lock()
+        self._known: dict[tuple[int, int], _Known] = {}
+
+    def interval_s(self) -> float:
+        """Return how long counts are kept now, by what the last ones cost."""
+        with self._lock:
+            return self._interval_s(sum(known.cost_s for known in self._known.values()))
+
+    def count(self, processes: Iterable[tuple[int, int]], *, fresh: bool) -> Counted:
+        """Count over these processes (pid, start); see the module for what `fresh` promises.
+
+        Raises PermissionError without CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH when the server runs as somebody else.
+        """
+        with self._lock:
+            instances, watches, age_s = 0, 0, 0.0
+            asked_s = time.monotonic()
+            kept: dict[tuple[int, int], _Known] = {}
+            cost_s = sum(known.cost_s for known in self._known.values())
+            for identity in processes:
+                known = self._known.get(identity, _Known())
+                try:
+                    self._refresh(identity[0], known, cost_s, fresh=fresh)
+                except _GONE:
+                    continue
+                kept[identity] = known
+                instances += len(known.fds)
+                watches += known.watches
+                age_s = max(age_s, asked_s - known.counted_s)  # negative when counted just now
+            self._known = kept
+            rings = [ring for known in kept.values() for ring in known.rings.values()]
+            told = [ring for ring in rings if ring is not None]
+            is_whole = len(told) == len(rings)
+            pending, overflow = sum(ring.pending for ring in told), sum(ring.overflow for ring in told)
+            return Counted(
+                instances, watches, len(rings), pending if is_whole else None, overflow if is_whole else None, age_s
+            )
+
+    def _refresh(self, pid: int, known: _Known, cost_s: float, *, fresh: bool) -> None:
+        """Look into one process where that is due. cost_s: what the last counts took for all of them together."""
+        folder = self._proc / str(pid)
+        now_s = time.monotonic()
+        descriptors = (folder / "fd").stat().st_size
+        is_settled = bool(known.fds or known.rings) and descriptors > SCAN_AGAIN_BELOW
+        few = fresh and descriptors <= SCAN_FRESH_BELOW
+        scans_s = self.crowd * sum(each.scan_cost_s for each in self._known.values())
+        scan_each_s = max(SCAN_EACH_S, SCAN_REST_FACTOR * scans_s)
+        if few or (now_s - known.scanned_s >= scan_each_s and not is_settled):
+            started_cpu_s = time.thread_time()
+            links = {fd.name: link for fd in (folder / "fd").iterdir() if (link := _link(fd)) in (_EPOLL, _RING)}
+            found, rings = ([fd for fd, link in links.items() if link == kind] for kind in (_EPOLL, _RING))
+            if found != known.fds or rings != list(known.rings):
+                known.fds, known.counted_s = found, float("-inf")
+                known.rings = {fd: known.rings.get(fd) for fd in rings}
+            known.scanned_s, known.scan_cost_s = now_s, time.thread_time() - started_cpu_s
+        due = now_s - known.counted_s >= self._interval_s(cost_s)
+        if due or (fresh and cost_s <= FRESH_WITHIN_S):
+            started_s, started_cpu_s = time.monotonic(), time.thread_time()
+            known.fds = [fd for fd in known.fds if _link(folder / "fd" / fd) == _EPOLL]
+            known.watches = sum(count_watches(read_text(folder / "fdinfo" / fd)) for fd in known.fds)
+            rings = [fd for fd in known.rings if _link(folder / "fd" / fd) == _RING]
+            known.rings = {fd: _read_ring(folder / "fdinfo" / fd) or known.rings[fd] for fd in rings}
+            known.counted_s = started_s
+            known.cost_s = time.thread_time() - started_cpu_s  # not the clock: waiting for a CPU is no cost of ours
+
+    def _interval_s(self, cost_s: float) -> float:
+        return max(COUNT_EACH_S, REST_FACTOR * self.crowd * cost_s)
+
+
+def _read_ring(path: Path) -> Ring | None:
+    for _ in range(RING_TRIES):
+        ring = parse_ring(read_text(path))
+        if ring is not None:
+            return ring
+    return None
+
+
+def _link(fd: Path) -> str:
+    try:
+        return str(fd.readlink())
+    except _GONE:
+        return ""  # closed since it was listed

@@ -1,0 +1,72 @@
+"""Every metric is declared once, has a source that gives its values, and is documented from that declaration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.observe.exporter import catalogue
+from orchestrator.observe.exporter.declared import METRICS
+from orchestrator.observe.exporter.host import HOST_SOURCES
+from orchestrator.observe.exporter.metric import Metric
+from orchestrator.observe.exporter.sampler import Sampler
+from orchestrator.observe.exporter.sources import SOURCES
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+GIVEN = {source.name: set(source.gives) for source in SOURCES}
+GIVEN_OF_HOST = {source.name: set(source.gives) for source in HOST_SOURCES}
+
+
+def test_the_document_is_what_the_declarations_make() -> None:
+    """`python -m orchestrator.observe.exporter.catalogue docs/metrics.md` writes it; nothing is edited by hand."""
+    assert DOCUMENT.read_text() == catalogue.render()
+
+
+def test_drift_is_noticed_and_bad_arguments_are_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A changed file is 1, no file or one that cannot be read 2, each with one line."""
+    page = tmp_path / "metrics.md"
+    assert 0 == catalogue.main([str(page)])
+    assert 0 == catalogue.main(["--check", str(page)])
+    page.write_text(page.read_text() + "more\n")
+
+    assert 1 == catalogue.main(["--check", str(page)])
+    assert 2 == catalogue.main([])
+    assert 2 == catalogue.main(["--check", str(tmp_path / "absent" / "metrics.md")])
+    assert 3 == capsys.readouterr().err.count("\n")
+
+
+def test_every_metric_is_declared_once_and_named_by_the_convention() -> None:
+    """Counters end in _total and nothing else does; every name is the lab's; seconds and bytes are in the name."""
+    names = [metric.name for metric in METRICS]
+
+    assert len(names) == len(set(names))
+    for metric in METRICS:
+        assert re.fullmatch("lab_(server|cgroup|net|runtime|host|collector)_[a-z_]+", metric.name)
+        assert ("counter" == metric.kind) == metric.name.endswith("_total")
+        if metric.unit in ("seconds", "bytes", "hertz"):
+            assert metric.name.removesuffix("_total").endswith(metric.unit)
+        assert metric.help.endswith(".")
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_a_source_gives_what_the_metric_shows(metric: Metric, tmp_path: Path) -> None:
+    """No metric waits for a value that nobody reads, and the collector it names is one there is."""
+    if metric.scope == "exporter":
+        given = set(Sampler(tmp_path).own())
+    elif metric.scope == "host":
+        given = GIVEN_OF_HOST[metric.collector]
+    else:
+        given = set().union(*GIVEN.values())
+        assert set(metric.values.values()) & GIVEN[metric.collector]
+
+    assert set(metric.values.values()) <= given
+
+
+def test_every_value_that_is_read_for_a_chart_is_shown() -> None:
+    """What a source gives is a metric, but for what only a trial's result wants."""
+    shown = {value for metric in METRICS for value in metric.values.values()}
+    of_results = {"tcp_troubles", "tcp_ext_troubles", "machine_cpu_s", "machine_steal_s"}
+
+    assert set().union(*GIVEN.values(), *GIVEN_OF_HOST.values()) - shown <= of_results
