@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.observe.exporter.anonymous import FRESH_WITHIN_S, Instances
+from orchestrator.observe.exporter import anonymous
+from orchestrator.observe.exporter.anonymous import AT_ONCE_S, Instances
 from orchestrator.observe.exporter.counters import Counters
 from orchestrator.observe.exporter.errors import Absent, BadTarget, Unavailable
 from orchestrator.observe.exporter.look import Look, Value, Watched, watch
@@ -112,9 +113,18 @@ def test_processes_that_are_dear_together_are_not_counted_for_each_reading(known
     assert (10, 0.0) == ((first := instances.count(both, fresh=True)).watches, max(0.0, first.age_s))
     assert instances.count(both, fresh=True).age_s <= 0.0
     for kept in instances._known.values():
-        kept.cost_s = 0.6 * FRESH_WITHIN_S
+        kept.cost_s = 0.6 * AT_ONCE_S
 
     assert instances.count(both, fresh=True).age_s > 0.0
+
+
+def test_a_sample_counts_dear_processes_one_by_one(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was not got to is the next sample's, and until all have been counted there is no sum."""
+    monkeypatch.setattr(anonymous, "AT_ONCE_S", 1e-9)
+    instances = Instances(Path("/proc"))
+    both = [(known.process.pid, 1), (known.process.pid, 2)]
+
+    assert [None, 10] == [instances.count(both, fresh=False).watches for _ in range(2)]
 
 
 def test_each_connection_within_the_namespace_is_two_sockets(known: Known) -> None:

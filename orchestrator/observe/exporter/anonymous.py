@@ -4,10 +4,13 @@ Both grow with connections: finding the instances reads every descriptor's link 
 watch (1-2 µs each), and of a ring one for each registered file and each poll. The kernel holds the instance's mutex
 while it writes those lines, so the server's own epoll_wait and epoll_ctl wait meanwhile: 2,000 watches stop it for some
 3 ms, 17,000 for some 25 ms. So what was found is kept for SCAN_EACH_S and a count for COUNT_EACH_S, longer where
-counting is dear. A caller that wants them fresh gets them fresh unless the last count took longer than FRESH_WITHIN_S:
+counting is dear. A caller that wants them fresh gets them fresh unless the last count took longer than AT_ONCE_S:
 then it gets the kept one with its age. These bounds are the target's, not each process's: sixty servers that hold a
-million connections together would otherwise cost a tenth of a CPU, and a reading seconds. An instance shared by two
-processes or held in two descriptors counts twice: the kernel shows nothing that tells them apart.
+million connections together would otherwise cost a tenth of a CPU, and a reading seconds. The kernel gives its CPU to
+nobody else meanwhile either (ep_show_fdinfo does not reschedule), so a regular sample goes on to the next process only
+while it has counted for less than AT_ONCE_S: six processes with 17,000 watches each, counted in one go, kept everybody
+on that CPU waiting for 90 ms, and the longest of 200,000 latencies showed it. An instance shared by two processes or
+held in two descriptors counts twice: the kernel shows nothing that tells them apart.
 A ring's text needs its lock, which the kernel only tries to take: what a busy ring does not tell within RING_TRIES is
 what it told last.
 Sources: fs/eventpoll.c ep_show_fdinfo, io_uring/fdinfo.c.
@@ -28,10 +31,10 @@ SCAN_EACH_S = 15.0  # a server makes its instances at start; going through 17,00
 SCAN_REST_FACTOR = 200  # a server that has none is gone through again and again: for at most 0.5 % of the time
 COUNT_EACH_S = 5.0  # a chart of watches needs no more
 REST_FACTOR = 500  # after a count, rest so many times what it took: at most 0.2 % of the time is spent counting
-FRESH_WITHIN_S = 0.05  # CPU time of the last count: some 30,000 watches, more than one process usually may hold
 SCAN_FRESH_BELOW = 1000  # descriptors that may be gone through within a fresh reading: 3 ms
 # Above, a process whose instances are known is not gone through again: new ones come at start, with few descriptors.
 SCAN_AGAIN_BELOW = 5000
+AT_ONCE_S = 0.005  # CPU time, some 4,000 watches: an answer may be late by so much for being looked at, and not by more
 RING_TRIES = 3
 _EPOLL, _RING = "anon_inode:[eventpoll]", "anon_inode:[io_uring]"
 _GONE = (FileNotFoundError, ProcessLookupError)
@@ -42,7 +45,7 @@ class Counted:
     """What the processes hold."""
 
     instances: int  # of epoll
-    watches: int
+    watches: int | None  # None: one of the processes has not been counted yet
     rings: int
     pending: int | None  # over all rings, as Ring has it; None: one of them never told
     overflow: int | None
@@ -84,10 +87,14 @@ class Instances:
             asked_s = time.monotonic()
             kept: dict[tuple[int, int], _Known] = {}
             cost_s = sum(known.cost_s for known in self._known.values())
-            for identity in processes:
+            begun_cpu_s = time.thread_time()
+            # Who was counted longest ago comes first, so that those that a sample does not get to are the next one's.
+            in_turn = sorted(processes, key=lambda each: self._known.get(each, _Known()).counted_s)
+            for place, identity in enumerate(in_turn):
                 known = self._known.get(identity, _Known())
                 try:
-                    self._refresh(identity[0], known, cost_s, fresh=fresh)
+                    if fresh or place == 0 or time.thread_time() - begun_cpu_s < AT_ONCE_S:
+                        self._refresh(identity[0], known, cost_s, fresh=fresh)
                 except _GONE:
                     continue
                 kept[identity] = known
@@ -95,13 +102,15 @@ class Instances:
                 watches += known.watches
                 age_s = max(age_s, asked_s - known.counted_s)  # negative when counted just now
             self._known = kept
+            is_counted = age_s < float("inf")
             rings = [ring for known in kept.values() for ring in known.rings.values()]
             told = [ring for ring in rings if ring is not None]
             is_whole = len(told) == len(rings)
             pending, overflow = sum(ring.pending for ring in told), sum(ring.overflow for ring in told)
             return Counted(
-                instances, watches, len(rings), pending if is_whole else None, overflow if is_whole else None, age_s
-            )
+                instances, watches if is_counted else None, len(rings),
+                pending if is_whole else None, overflow if is_whole else None, age_s,
+            )  # fmt: skip
 
     def _refresh(self, pid: int, known: _Known, cost_s: float, *, fresh: bool) -> None:
         """Look into one process where that is due. cost_s: what the last counts took for all of them together."""
@@ -121,7 +130,7 @@ class Instances:
                 known.rings = {fd: known.rings.get(fd) for fd in rings}
             known.scanned_s, known.scan_cost_s = now_s, time.thread_time() - started_cpu_s
         due = now_s - known.counted_s >= self._interval_s(cost_s)
-        if due or (fresh and cost_s <= FRESH_WITHIN_S):
+        if due or (fresh and cost_s <= AT_ONCE_S):
             started_s, started_cpu_s = time.monotonic(), time.thread_time()
             known.fds = [fd for fd in known.fds if _link(folder / "fd" / fd) == _EPOLL]
             known.watches = sum(count_watches(read_text(folder / "fdinfo" / fd)) for fd in known.fds)

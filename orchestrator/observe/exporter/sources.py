@@ -112,11 +112,13 @@ def _anonymous(look: Look) -> dict[str, Value]:
     if not processes:
         raise Unavailable("no process of it is alive")
     counted = look.watched.instances.count(processes, fresh=look.fresh)
-    if look.fresh and counted.age_s:
+    if look.fresh and counted.age_s and counted.watches is not None:
         look.notes["epoll_watches"] = f"counted {counted.age_s:.1f} s ago: counting them takes too long for a reading"
-    values: dict[str, Value] = {
-        "epoll_instances": counted.instances, "epoll_watches": counted.watches, "io_uring_instances": counted.rings
-    }  # fmt: skip
+    values: dict[str, Value] = {"epoll_instances": counted.instances, "io_uring_instances": counted.rings}
+    if counted.watches is None:
+        look.missing["epoll_watches"] = "not every process has been counted yet: it is dear, and done one by one"
+    else:
+        values["epoll_watches"] = counted.watches
     if counted.pending is None or counted.overflow is None:
         look.missing |= dict.fromkeys(_RING_NAMES, "a ring was busy each time it was asked")
         return values
