@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.pairs import PAIRS
+
 Bound = Literal["at most", "at least", "exactly"]
 
 
@@ -62,6 +64,7 @@ LINES: tuple[Line, ...] = (
     Line("throughput engine / wrk", "throughput", "", "at least", 1.0),
     Line("variants c-epoll / nginx", "variants", "", "at least", 1.0),
     Line("variants c-uring / nginx", "variants", "", "at least", 1.0),
+    *(Line(pair.line, "rivals", "", "at least", 0.8) for pair in PAIRS),
     # 100,000 connections, each asking again as soon as its answer of 10 s is in: 10,000/s less what an exchange takes
     # beyond its 10 s. 1 % is 100 ms of that.
     Line("active-100k engine: answered", "active", "1/s", "at least", 9_900),
@@ -72,6 +75,7 @@ LINES: tuple[Line, ...] = (
 EXPERIMENTS = (
     "throughput",
     "variants",
+    "rivals",
     "hold",
     "active",
     "truth",

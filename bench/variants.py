@@ -59,7 +59,7 @@ def _one_pod(stand: Stand, image: str, name: str) -> Slot:
     read_backs: list[ReadBack] = []
     try:
         with pod_for(bench, spec, read_backs) as pod:
-            tools = start_tools(image, bench.site, pod)
+            tools = start_tools(image, bench.site, pod.name, pod.holder)
             try:
                 return run_wrk(stand, bench.site, pod, tools)
             finally:
