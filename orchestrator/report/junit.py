@@ -30,7 +30,8 @@ def junit_xml(found: Sequence[Conformance]) -> bytes:
             suite.add_testcase(_case(one.variant, check))
         if one.state == "unsupported" or not one.results:
             case = TestCase("supported", classname=one.variant, time=one.took_s)
-            case.result = [_result(Skipped if one.unsupported else Failure, one.reason(), "")]
+            reason = one.reason()
+            case.result = [_result(Skipped, reason, "") if one.unsupported else _result(Failure, reason, "")]
             suite.add_testcase(case)
         suite.add_property("image", one.image)
         suite.update_statistics()  # type: ignore[no-untyped-call]  # the package is typed in parts
@@ -48,7 +49,7 @@ def _case(variant: str, check: CheckResult) -> TestCase:
     elif check.outcome != "passed":
         case.result = [_result(Skipped, f"{check.outcome}: {check.seen}", "")]
     elif check.first is not None:
-        case.add_interim_result(_result(FlakyFailure, *_failure(check.first)))  # type: ignore[no-untyped-call]
+        case.add_interim_result(_result(FlakyFailure, *_failure(check.first)))
     return case
 
 
