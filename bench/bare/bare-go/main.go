@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -77,6 +78,8 @@ func serveHTTP(listener *net.TCPListener) {
 func serveEpoll(listener *net.TCPListener) {
 	file, err := listener.File()
 	must(err)
+	defer runtime.KeepAlive(file) // or the collector would close it
+	runtime.LockOSThread()
 	listen := int(file.Fd())
 	must(syscall.SetNonblock(listen, true))
 	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)

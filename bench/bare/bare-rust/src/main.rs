@@ -84,7 +84,7 @@ async fn serve(address: SocketAddr, backlog: u32) -> io::Result<()> {
 fn main() -> io::Result<()> {
     let told = |name: &str, fallback: &str| var(name).unwrap_or_else(|_| fallback.to_string());
     let address = format!("{}:{}", told("LAB_HOST", "0.0.0.0"), told("LAB_PORT", "8080"));
-    let address = address.parse().map_err(io::Error::other)?;
-    let backlog = told("LAB_BACKLOG", "4096").parse().map_err(io::Error::other)?;
+    let address = address.parse::<SocketAddr>().map_err(io::Error::other)?;
+    let backlog = told("LAB_BACKLOG", "4096").parse::<u32>().map_err(io::Error::other)?;
     Builder::new_current_thread().enable_all().build()?.block_on(serve(address, backlog))
 }
