@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.SocketAddress;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
@@ -119,19 +120,47 @@ public final class Server {
         Thread.ofPlatform().daemon().start(Server::renewForEver);
         ServerSocketChannel listener = listen(config, port);
         System.err.printf("bare-java: listening on %s:%d, backlog %d%n", config.address().getHostString(), port, config.backlog());
-        if (model.equals("train")) { // both, so that the image's one cache knows both
-            ServerSocketChannel second = listen(config, port + 1);
-            Thread.ofPlatform().daemon().start(() -> {
-                try {
-                    serveVirtual(second);
-                } catch (IOException e) {
-                    System.err.println("bare-java: " + e.getMessage());
-                }
-            });
+        switch (model) {
+            case "virtual" -> serveVirtual(listener);
+            case "nio" -> serveNio(listener);
+            default -> train(listener, listen(config, port + 1));
         }
-        if (model.equals("virtual"))
-            serveVirtual(listener);
-        else
-            serveNio(listener);
+    }
+
+    // ---- while the image is built: both models are used, so that its one cache knows both ----------------
+
+    private static void train(ServerSocketChannel first, ServerSocketChannel second) throws IOException {
+        start(Server::serveNio, first);
+        start(Server::serveVirtual, second);
+        for (int n = 0; n < 20; n++) {
+            ask(first.getLocalAddress());
+            ask(second.getLocalAddress());
+        }
+        System.exit(0);
+    }
+
+    private interface Model {
+        void serve(ServerSocketChannel listener) throws IOException;
+    }
+
+    private static void start(Model model, ServerSocketChannel listener) {
+        Thread.ofPlatform().daemon().start(() -> {
+            try {
+                model.serve(listener);
+            } catch (IOException e) {
+                System.err.println("bare-java: " + e.getMessage());
+            }
+        });
+    }
+
+    private static void ask(SocketAddress address) throws IOException {
+        ByteBuffer question = ByteBuffer.wrap("GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n".getBytes(ISO_8859_1));
+        ByteBuffer answer = ByteBuffer.allocate(INPUT_BYTES);
+        try (SocketChannel channel = SocketChannel.open(address)) {
+            for (int n = 0; n < 1000; n++) {
+                channel.write(question.rewind());
+                channel.read(answer.clear()); // one segment
+            }
+        }
     }
 }
