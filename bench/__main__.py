@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from bench import active, exporter, hold, million, throughput, truth, variants
+from bench import active, exporter, hold, million, rivals, throughput, truth, variants
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
@@ -29,6 +29,7 @@ RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
     "throughput": (throughput.measure, 5),
     "variants": (variants.measure, 5),
     "exporter": (exporter.measure, 9),
+    "rivals": (rivals.measure, 3),
     "hold": (hold.measure, 3),
     "active": (active.measure, 3),
     "truth": (truth.measure, 3),
@@ -61,7 +62,8 @@ def bench(only: Sequence[str], without_million: bool, rounds: int | None, rehear
             run, usual = RUNNERS[name]
             outcomes[name] = run(stand, rounds or (1 if rehearse else usual))
             # After each one: what was measured is kept, whatever becomes of the next.
-            entries = write(stand.results, outcomes, command, stand.ground.facts, _now())
+            own_images = {"rivals": rivals.present_images(stand)}
+            entries = write(stand.results, outcomes, command, stand.ground.facts, _now(), own_images)
     for name, outcome in outcomes.items():
         if outcome.ratios:
             out.print(ratio_table(outcome.ratios, ascii_only=out.encoding.lower() != "utf-8"))

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from bench.pairs import PAIRS
+
 T = TypeVar("T")
 Bound = Literal["at most", "at least", "exactly"]
 
@@ -66,6 +68,7 @@ LINES: tuple[Line, ...] = (
     Line("exporter: CPU at 10,000 held connections", "exporter", "cores", "at most", 0.02),
     Line("exporter: CPU at 100,000 held connections", "exporter", "cores", "at most", 0.1),
     Line("exporter: throughput with it / without", "exporter", "", "at least", 0.99),
+    *(Line(pair.line, "rivals", "", "at least", 0.8) for pair in PAIRS),
     # 100,000 connections, each asking again as soon as its answer of 10 s is in: 10,000/s less what an exchange takes
     # beyond its 10 s. 1 % is 100 ms of that.
     Line("active-100k engine: answered", "active", "1/s", "at least", 9_900),
@@ -77,6 +80,7 @@ EXPERIMENTS = (
     "throughput",
     "variants",
     "exporter",
+    "rivals",
     "hold",
     "active",
     "truth",

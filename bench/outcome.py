@@ -37,19 +37,27 @@ class Outcome:
 
 
 def write(
-    folder: Path, outcomes: Mapping[str, Outcome], command: str, host: Mapping[str, object], recorded_at: str
+    folder: Path,
+    outcomes: Mapping[str, Outcome],
+    command: str,
+    host: Mapping[str, object],
+    recorded_at: str,
+    own_images: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, dict[str, object]]:
     """Write both files, keeping what still stands of the earlier ones, and return what bench.json holds now.
 
-    outcomes: experiment -> what came of it; an empty Outcome takes an earlier entry back. Raises StoreDamaged.
+    outcomes: experiment -> what came of it; an empty Outcome takes an earlier entry back. own_images: experiment -> the
+    images, as they are now, that it alone measures. Raises StoreDamaged.
     """
     earlier, details = _read(folder / "bench.json"), _read(folder / "bench-details.json")
     experiments: dict[str, Any] = dict(details.get("experiments", {}))
+    own_images = own_images or {}
     for name, outcome in outcomes.items():
         experiments[name] = {
             "command": command,
             "recorded_at": recorded_at,
             "host": dict(host),
+            "images": dict(own_images.get(name, {})),
             "remarks": outcome.remarks,
             "ratios": outcome.ratios,
             "figures": {
@@ -63,7 +71,7 @@ def write(
         for line in LINES
         if line.experiment not in outcomes
         and earlier.get(line.name, {}).get("goal") == line.goal_text
-        and stands(experiments.get(line.experiment), host)
+        and stands(experiments.get(line.experiment), host, own_images.get(line.experiment, {}))
     }
     measured = {name: m for outcome in outcomes.values() for name, m in outcome.measured.items()}
     entries = document(LINES, measured, standing)
@@ -72,9 +80,9 @@ def write(
     return entries
 
 
-def stands(experiment: Mapping[str, Any] | None, host: Mapping[str, object]) -> bool:
+def stands(experiment: Mapping[str, Any] | None, host: Mapping[str, object], own_images: Mapping[str, str]) -> bool:
     """Tell whether an earlier experiment's figures are still this clone's on this machine: same host, same images."""
-    if experiment is None:
+    if experiment is None or experiment.get("images", {}) != dict(own_images):
         return False
     then = {k: v for k, v in dict(experiment.get("host", {})).items() if k not in _PASSING}
     return bool(then == json.loads(json.dumps({k: v for k, v in host.items() if k not in _PASSING})))

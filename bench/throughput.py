@@ -83,7 +83,7 @@ def _one_pod(stand: Stand, image: str, kind: str, *, wrk_first: bool) -> tuple[S
     read_backs: list[ReadBack] = []
     try:
         with pod_for(bench, spec, read_backs) as pod:
-            tools = start_tools(image, bench.site, pod)
+            tools = start_tools(image, bench.site, pod.name, pod.holder)
             try:
                 turns: dict[str, Callable[[], Slot]] = {
                     "wrk": lambda: run_wrk(stand, bench.site, pod, tools),
@@ -97,13 +97,13 @@ def _one_pod(stand: Stand, image: str, kind: str, *, wrk_first: bool) -> tuple[S
     return slots["wrk"], slots[kind]
 
 
-def start_tools(image: str, site: Site, pod: Pod) -> Running:
-    """Start the container that wrk runs in, on the load's CPUs, in the pod's network."""
+def start_tools(image: str, site: Site, pod: str, holder: Running) -> Running:
+    """Start the container that wrk runs in, on the load's CPUs, in the network of the pod of that name."""
     spec = Spec(
         role="tools",
-        name=site.container_name(f"{pod.name}-tools"),
+        name=site.container_name(f"{pod}-tools"),
         image=image,
-        join=pod.holder.id,
+        join=holder.id,
         nofile=site.nofile,
         cpus=site.load_cpus,
         tmpfs={"/tmp": "size=64m"},

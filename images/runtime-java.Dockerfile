@@ -11,8 +11,8 @@ RUN mkdir /app \
  && javac -Xlint:all -Werror -d /tmp/classes *.java shared/*.java \
  && jar --create --file /app/server.jar --main-class Server -C /tmp/classes . \
  && rm -r /tmp/classes
-# Modes set here: a context made from an archive may have lost them.
-RUN install -m 0644 shared/jvm.options /app/ && install -m 0755 shared/train /app/train \
+# Modes set here: a context made from an archive may have lost them. A folder may bring a train of its own.
+RUN install -m 0644 shared/jvm.options /app/ && install -m 0755 "$([ -e train ] && echo train || echo shared/train)" /app/train \
  && install -m 0755 shared/server /server && install -m 0755 health /health
 
 FROM ${BASE}

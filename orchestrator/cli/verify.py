@@ -15,6 +15,8 @@ from orchestrator.report.verifytable import (
     conformance_table,
     declared_lines,
     failure_lines,
+    second_attempt_lines,
+    second_attempt_sentence,
 )
 from orchestrator.verifying.suite import all_checks, chosen, verify_variants
 
@@ -58,8 +60,11 @@ def verify(
         ctx.print_json(conformance_document(done.found, done.suite))
     else:
         ctx.out.print(conformance_table(done.found))
-        for line in [*failure_lines(done.found), *declared_lines(done.found)]:
+        lines = [*failure_lines(done.found), *second_attempt_lines(done.found), *declared_lines(done.found)]
+        for line in lines:
             ctx.out.print(line, soft_wrap=True, markup=False, highlight=False)
+    if doubtful := second_attempt_sentence(done.found):
+        ctx.say(doubtful)
     failed = [one.variant for one in done.found if one.state == "failed"]
     if failed:
         left_out = "; runs leave it out" if len(failed) == 1 else "; runs leave them out"

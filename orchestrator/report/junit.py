@@ -1,20 +1,24 @@
 """Turn what the contract suite found into JUnit XML, for whatever collects test results.
 
 One suite for each variant, one case for each check. Declared and skipped checks are skipped cases with their reason;
-a variant that is unsupported here is one skipped case.
+a variant that is unsupported here is one skipped case. What passed at the second attempt only is a flaky failure, as
+Maven Surefire writes it: passed, with the first attempt inside.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TypeVar
 
-from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser import Failure, JUnitXml, Skipped, TestSuite
+from junitparser.xunit2 import FlakyFailure, TestCase
 
 from orchestrator.report.verifytable import shown_bytes
 from orchestrator.verdicts.conformance import CheckResult, Conformance
 
 BYTES_SHOWN = 4000  # a file has more room than a terminal
+_Kind = TypeVar("_Kind", Failure, Skipped, FlakyFailure)
 
 
 def junit_xml(found: Sequence[Conformance]) -> bytes:
@@ -26,7 +30,8 @@ def junit_xml(found: Sequence[Conformance]) -> bytes:
             suite.add_testcase(_case(one.variant, check))
         if one.state == "unsupported" or not one.results:
             case = TestCase("supported", classname=one.variant, time=one.took_s)
-            case.result = [_result(Skipped if one.unsupported else Failure, one.reason(), "")]
+            reason = one.reason()
+            case.result = [_result(Skipped, reason, "") if one.unsupported else _result(Failure, reason, "")]
             suite.add_testcase(case)
         suite.add_property("image", one.image)
         suite.update_statistics()  # type: ignore[no-untyped-call]  # the package is typed in parts
@@ -40,15 +45,21 @@ def junit_xml(found: Sequence[Conformance]) -> bytes:
 def _case(variant: str, check: CheckResult) -> TestCase:
     case = TestCase(check.id, classname=f"{variant}.{check.act}", time=check.took_s)
     if check.outcome == "failed":
-        message = f"{check.title}: expected {check.expected}; seen {check.seen}"
-        sent, received = (shown_bytes(data, BYTES_SHOWN) for data in (check.sent, check.received))
-        case.result = [_result(Failure, message, f"sent {sent}\nreceived {received}")]
+        case.result = [_result(Failure, *_failure(check))]
     elif check.outcome != "passed":
         case.result = [_result(Skipped, f"{check.outcome}: {check.seen}", "")]
+    elif check.first is not None:
+        case.add_interim_result(_result(FlakyFailure, *_failure(check.first)))
     return case
 
 
-def _result(kind: type[Failure] | type[Skipped], message: str, text: str) -> Failure | Skipped:
+def _failure(check: CheckResult) -> tuple[str, str]:
+    """Return what a failed check says: its message, and the bytes behind it."""
+    sent, received = (shown_bytes(data, BYTES_SHOWN) for data in (check.sent, check.received))
+    return f"{check.title}: expected {check.expected}; seen {check.seen}", f"sent {sent}\nreceived {received}"
+
+
+def _result(kind: type[_Kind], message: str, text: str) -> _Kind:
     # XML 1.0 has no way to write most control characters, escaped or not; what a server said may hold any.
     made = kind(message="".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
     made.text = text

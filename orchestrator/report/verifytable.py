@@ -13,21 +13,22 @@ from rich.text import Text
 
 from orchestrator.report import figures
 from orchestrator.report.text import plain_table
-from orchestrator.verdicts.conformance import AT_SECOND, OUTCOMES, CheckResult, Conformance
+from orchestrator.verdicts.conformance import OUTCOMES, CheckResult, Conformance
 
 BYTES_SHOWN = 240  # characters, of each direction
 _STYLES = {"kept": "green", "failed": "red", "unsupported": "yellow"}
 
 
 def conformance_table(found: Sequence[Conformance]) -> Table:
-    """Each variant: how many checks ended how, the time it took, and what it is for the lab now."""
-    right = {*OUTCOMES, "took"}
-    table = plain_table("Contract", "variant", *OUTCOMES, "took", "verdict", right=right, wrap={"verdict"})
+    """Each variant: how many checks ended how, which passed at the second attempt only, the time, and the verdict."""
+    right, wrap = {*OUTCOMES, "took"}, {"at 2nd attempt", "verdict"}
+    table = plain_table("Contract", "variant", *OUTCOMES, "at 2nd attempt", "took", "verdict", right=right, wrap=wrap)
     for one in found:
         counts = [Text(str(one.count(o)), style="red" if o == "failed" and one.count(o) else "") for o in OUTCOMES]
         verdict = one.state if one.state != "unsupported" else f"unsupported here: {one.unsupported}"
-        row = [Text(one.variant), *counts, Text(figures.duration(one.took_s)), Text(verdict, style=_STYLES[one.state])]
-        table.add_row(*row)
+        again = Text(", ".join(check.id for check in one.at_second), style="yellow")
+        took = Text(figures.duration(one.took_s))
+        table.add_row(Text(one.variant), *counts, again, took, Text(verdict, style=_STYLES[one.state]))
     return table
 
 
@@ -43,12 +44,28 @@ def failure_lines(found: Iterable[Conformance]) -> list[str]:
     return lines
 
 
+def second_attempt_lines(found: Iterable[Conformance]) -> list[str]:
+    """Return for each check that passed at the second attempt only what the first saw, with the bytes there were."""
+    lines = []
+    for one in found:
+        for check in one.at_second:
+            if (first := check.first) is not None:
+                lines.append(f"{one.variant} {check.id}, kept at the second attempt only; at the first: {first.seen}")
+                lines += _bytes_of(first)
+    return lines
+
+
+def second_attempt_sentence(found: Iterable[Conformance]) -> str:
+    """Return who needed a second attempt and for what, in one sentence; "" where nobody did."""
+    whose = [f"{one.variant} ({', '.join(check.id for check in one.at_second)})" for one in found if one.at_second]
+    return f"kept at the second attempt only: {', '.join(whose)}" if whose else ""
+
+
 def declared_lines(found: Iterable[Conformance]) -> list[str]:
-    """Return a line for each check not simply kept: skipped, declared (with what the variant says), in doubt."""
+    """Return a line for each check not simply kept: skipped, or declared (with what the variant says)."""
     lines = []
     for one in found:
         lines += [f"{one.variant} {c.id}, skipped: {c.seen}" for c in one.results if c.outcome == "skipped"]
-        lines += [f"{one.variant} {c.id}: {c.seen}" for c in one.results if c.seen.startswith(AT_SECOND)]
         declared = [check for check in one.results if check.outcome == "declared"]
         lines += [f"{one.variant} {check.id}, declared: {check.title}; seen {check.seen}" for check in declared]
         if declared:
@@ -79,6 +96,7 @@ def conformance_document(found: Sequence[Conformance], suite: str) -> dict[str, 
                 "deviations": list(one.deviations),
                 "took_s": round(one.took_s, 3),
                 "counts": {outcome: one.count(outcome) for outcome in OUTCOMES},
+                "at_second_attempt": [check.id for check in one.at_second],
                 "checks": [_check(check) for check in one.results],
             }
             for one in found
@@ -120,4 +138,5 @@ def _check(check: CheckResult) -> dict[str, object]:
         "sent_b64": base64.b64encode(check.sent).decode(),
         "received_b64": base64.b64encode(check.received).decode(),
         "took_s": round(check.took_s, 3),
+        "first_attempt": None if check.first is None else _check(check.first),
     }

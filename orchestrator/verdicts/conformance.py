@@ -17,7 +17,6 @@ Outcome = Literal["passed", "failed", "declared", "skipped"]
 State = Literal["kept", "failed", "unsupported"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-AT_SECOND = "kept at the second attempt only; at the first"
 KEPT_AFTER_ALL = "declared but kept: remove it from `lacks`"
 
 
@@ -34,6 +33,7 @@ class CheckResult:
     sent: bytes  # to the server, as far as it was kept
     received: bytes
     took_s: float
+    first: CheckResult | None = None  # the attempt that failed, where only the second one passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class Conformance:
     @property
     def failures(self) -> tuple[CheckResult, ...]:
         return tuple(r for r in self.results if r.outcome == "failed")
+
+    @property
+    def at_second(self) -> tuple[CheckResult, ...]:
+        """Return what passed, but at the second attempt only: a busy machine, or a server that keeps it at times."""
+        return tuple(r for r in self.results if r.outcome == "passed" and r.first is not None)
 
     def count(self, outcome: Outcome) -> int:
         """Return how many checks ended so."""
@@ -111,8 +116,8 @@ def judged(
 
 
 def second_attempt(first: CheckResult, second: CheckResult) -> CheckResult:
-    """Return a check that failed and then passed: passed, and it says what was seen the first time."""
-    return replace(second, seen=f"{AT_SECOND}: {first.seen}", took_s=first.took_s + second.took_s)
+    """Return a check that failed and then passed: passed, with its first attempt beside it, bytes and all."""
+    return replace(second, first=first, took_s=first.took_s + second.took_s)
 
 
 def _bytes(text: object) -> bytes:

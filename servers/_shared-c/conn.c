@@ -1,4 +1,4 @@
-/* The turns of one connection: read once, answer every complete request, send once. */
+/* The turns of one connection: read once, answer every complete request (talk.c), send once. */
 #define _GNU_SOURCE /* POLLRDHUP */
 #include "conn.h"
 
@@ -9,75 +9,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "processes.h"
-#include "reply.h"
 #include "stats.h"
 
 static struct buffer scratch_in, scratch_out; /* shared by all turns: an idle connection holds no buffer */
-static struct conn ring = {.prev = &ring, .next = &ring}; /* all that are open; this one is only the knot */
-static size_t count;
+
+static struct conn *conn_of(struct talk *t) { return (struct conn *)((char *)t - offsetof(struct conn, talk)); }
 
 static void conn_close(struct conn *c)
 {
-    if (c->state == HOLDING)
-        stats_unhold(c->hold);
-    timers_cancel(&c->timer);
-    c->prev->next = c->next;
-    c->next->prev = c->prev;
+    talk_end(&c->talk);
     ev.readiness->remove(&c->watch);
     close(c->watch.fd); /* best effort */
-    buffer_free(&c->in);
+    buffer_free(&c->talk.in);
     buffer_free(&c->out);
     free(c);
-    count--;
-    atomic_fetch_sub(&stats->active, 1);
 }
 
 static void close_after(struct conn *c, int error)
 {
     stats_count_error(error);
     conn_close(c);
-}
-
-/* Only their timers are set: answering them here could recurse into another /release. */
-void conn_release_all(void)
-{
-    for (struct conn *c = ring.next; c != &ring; c = c->next) {
-        if (c->state != HOLDING || !stats_is_released(c->hold))
-            continue;
-        c->state = WAITING;
-        timers_set(&c->timer, ev.now_ms);
-    }
-}
-
-/* A reply, unless the request has to wait. */
-static bool answer(struct conn *c, struct request *r)
-{
-    if (!r->is_broken)
-        atomic_fetch_add_explicit(&stats->requests, 1, memory_order_relaxed);
-    if (r->route == ROUTE_DELAY || r->route == ROUTE_HOLD) {
-        c->request = *r;
-        c->limit = LIMIT_NOTHING;
-        if (r->route == ROUTE_DELAY) {
-            c->state = WAITING;
-            timers_set(&c->timer, ev.now_ms + (uint64_t)r->delay_ms);
-        } else {
-            c->state = HOLDING;
-            c->hold = stats_hold();
-            timers_cancel(&c->timer);
-        }
-        return true;
-    }
-    r->keep_alive = r->keep_alive && !ev.is_draining;
-    c->is_closing = !r->keep_alive;
-    c->is_broken = r->is_broken;
-    if (r->route != ROUTE_RELEASE)
-        return reply(&scratch_out, r);
-
-    long released = stats_release();
-    processes_wake_others();
-    conn_release_all();
-    return reply_released(&scratch_out, r, released);
 }
 
 /* Sends what this turn has produced; keeps what the client does not take. False when the connection is lost. */
@@ -104,83 +55,51 @@ static bool flush(struct conn *c)
     return true;
 }
 
-static void set_limit(struct conn *c, enum limit limit)
-{
-    static const int limit_ms[] = {
-        [LIMIT_HEAD] = HTTP_HEAD_TIMEOUT_MS, [LIMIT_BODY] = HTTP_BODY_TIMEOUT_MS, [LIMIT_SEND] = HTTP_SEND_TIMEOUT_MS};
-    c->limit = limit;
-    if (limit == LIMIT_NOTHING)
-        timers_cancel(&c->timer);
-    else
-        timers_set(&c->timer, ev.now_ms + (uint64_t)limit_ms[limit]);
-}
-
 /* Tells the loop and the timer what this connection waits for now. No system call unless that changed. */
 static void settle(struct conn *c)
 {
+    const enum state state = c->talk.state;
     uint32_t interest = POLLIN;
-    if (c->out.len > 0 && (c->state == READING || c->state == LINGERING))
+    if (c->out.len > 0 && (state == READING || state == LINGERING))
         interest = POLLOUT; /* who does not read gets no further turn to ask */
     else if (c->out.len > 0)
         interest = POLLIN | POLLOUT;
-    if (c->in.len >= HTTP_INPUT_MAX) /* asks on and on while waiting: only hear it leave */
+    if (c->talk.in.len >= HTTP_INPUT_MAX) /* asks on and on while waiting: only hear it leave */
         interest = (interest & ~(uint32_t)POLLIN) | POLLRDHUP;
     if (interest != c->watch.interest) {
         c->watch.interest = interest;
         ev.readiness->change(&c->watch);
     }
-
-    if (c->state != READING)
-        return; /* the timer is already set or not wanted */
-    enum limit limit = LIMIT_NOTHING;
-    if (c->out.len > 0)
-        limit = LIMIT_SEND;
-    else if (http_in_body(&c->parser))
-        limit = LIMIT_BODY;
-    else if (c->in.len > 0)
-        limit = LIMIT_HEAD;
-    if (limit != c->limit) /* a limit is not moved by each byte: who sends slowly gains nothing */
-        set_limit(c, limit);
+    if (state == READING) /* otherwise the timer is already set or not wanted */
+        talk_limit(&c->talk, c->out.len > 0);
 }
 
-/* Answers every complete request in `in`, in order, with one send; stops at one that has to wait. */
+/* Answers what is complete in `in`, with one send. */
 static void serve(struct conn *c, struct buffer *in)
 {
-    struct request r;
-    enum parsed parsed;
-    while (c->state == READING && !c->is_closing && (parsed = http_parse(&c->parser, in, &r)) != PARSED_NOTHING) {
-        if (parsed == PARSED_REQUEST && c->limit != LIMIT_NOTHING)
-            set_limit(c, LIMIT_NOTHING); /* the next request gets limits of its own */
-        if (!(parsed == PARSED_REQUEST ? answer(c, &r) : reply_continue(&scratch_out))) {
-            scratch_out.len = 0;
-            return close_after(c, ENOMEM);
-        }
-    }
-    c->is_broken = c->is_broken || (c->is_closing && in->start < in->len); /* it asked on after "Connection: close" */
-    if (c->is_closing)
-        in->start = in->len;
-    if (in == &c->in)
-        buffer_compact(in);
-    else if (in->start < in->len && !buffer_append(&c->in, in->data + in->start, in->len - in->start))
+    struct talk *t = &c->talk;
+    if (!talk_answer(t, in, &scratch_out, true)) {
+        scratch_out.len = 0;
         return close_after(c, ENOMEM);
+    }
     if (!flush(c)) {
         scratch_out.start = scratch_out.len = 0;
         return close_after(c, errno);
     }
-    if (c->is_closing && c->out.len == 0) {
-        if (!c->is_broken || shutdown(c->watch.fd, SHUT_WR) < 0)
+    if (t->is_closing && c->out.len == 0) {
+        if (!t->is_broken || shutdown(c->watch.fd, SHUT_WR) < 0)
             return conn_close(c);
-        c->state = LINGERING; /* closing with unread input would make the kernel send a reset that can overtake the reply */
-        timers_set(&c->timer, ev.now_ms + HTTP_LINGER_MS);
+        talk_linger(t); /* closing with unread input would make the kernel send a reset that can overtake the reply */
     }
     settle(c);
 }
 
 static void read_from(struct conn *c)
 {
-    struct buffer *in = c->in.len > 0 ? &c->in : &scratch_in;
+    struct talk *t = &c->talk;
+    struct buffer *in = t->in.len > 0 ? &t->in : &scratch_in;
     scratch_in.start = scratch_in.len = 0;
-    if (!buffer_reserve(in, in == &c->in ? 16 * 1024 : HTTP_INPUT_MAX))
+    if (!buffer_reserve(in, in == &t->in ? 16 * 1024 : HTTP_INPUT_MAX))
         return close_after(c, ENOMEM);
     size_t room = in->cap - in->len;
     ssize_t got = recv(c->watch.fd, in->data + in->len, room, 0);
@@ -188,7 +107,7 @@ static void read_from(struct conn *c)
     if (got < 0 && errno == EINTR)
         c->watch.read = EV_READ_FULL;
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
-        if (ev.is_draining && c->state == READING && c->in.len == 0 && c->out.len == 0 && !http_in_body(&c->parser))
+        if (talks.is_draining && t->state == READING && t->in.len == 0 && c->out.len == 0 && !http_in_body(&t->parser))
             conn_close(c); /* idle */
         return;
     }
@@ -196,7 +115,7 @@ static void read_from(struct conn *c)
         return close_after(c, errno);
     if (got == 0) /* it left: whatever it waited for is cancelled */
         return conn_close(c);
-    if (c->state == LINGERING)
+    if (t->state == LINGERING)
         return;
     in->len += (size_t)got;
     serve(c, in);
@@ -204,23 +123,21 @@ static void read_from(struct conn *c)
 
 void conn_on_timer(struct timer *timer)
 {
-    struct conn *c = (struct conn *)((char *)timer - offsetof(struct conn, timer));
+    struct talk *t = (struct talk *)timer;
+    struct conn *c = conn_of(t);
     timers_cancel(timer);
-    if (c->state != WAITING) /* too slow to ask, to read or to leave */
+    if (t->state != WAITING) /* too slow to ask, to read or to leave */
         return conn_close(c);
-    c->state = READING;
-    c->request.keep_alive = c->request.keep_alive && !ev.is_draining;
-    c->is_closing = !c->request.keep_alive;
-    if (!reply(&scratch_out, &c->request))
+    if (!talk_due(t, &scratch_out))
         return close_after(c, ENOMEM);
-    serve(c, &c->in); /* and whatever it asked meanwhile */
+    serve(c, &t->in); /* and whatever it asked meanwhile */
 }
 
 static void on_ready(struct ev_watch *watch, uint32_t events)
 {
     struct conn *c = (struct conn *)watch;
     if (events & POLLOUT)
-        serve(c, &c->in); /* room again: send, then go on with what it asked meanwhile */
+        serve(c, &c->talk.in); /* room again: send, then go on with what it asked meanwhile */
     else if (events & (POLLIN | POLLERR | POLLHUP))
         read_from(c); /* an error is what recv() then reports */
     else
@@ -230,13 +147,13 @@ static void on_ready(struct ev_watch *watch, uint32_t events)
 void conn_open(int fd)
 {
     struct conn *c = calloc(1, sizeof *c);
-    if (!c || !timers_reserve(count + 1)) {
+    if (!c || !timers_reserve(talks.count + 1)) {
         stats_count_error(ENOMEM);
         free(c);
         close(fd); /* best effort */
         return;
     }
-    *c = (struct conn){.watch = {.fd = fd, .interest = POLLIN, .on_ready = on_ready}};
+    c->watch = (struct ev_watch){.fd = fd, .interest = POLLIN, .on_ready = on_ready};
     if (!ev.readiness->add(&c->watch)) {
         stats_count_error(errno);
         char unread[4096];
@@ -245,23 +162,14 @@ void conn_open(int fd)
         free(c);
         return;
     }
-    c->prev = ring.prev;
-    c->next = &ring;
-    ring.prev->next = c;
-    ring.prev = c;
-    count++;
-    atomic_fetch_add(&stats->accepted, 1);
-    atomic_fetch_add(&stats->active, 1);
-    set_limit(c, LIMIT_HEAD);
+    talk_begin(&c->talk);
 }
-
-bool conn_any_open(void) { return count > 0; }
 
 void conn_drain_all(void)
 {
-    for (struct conn *c = ring.next, *next; c != &ring; c = next) {
-        next = c->next;
-        if (c->state == READING && c->out.len == 0)
-            read_from(c); /* serves a request that has just come, or closes */
+    for (struct talk *t = talks.open.next, *next; t != &talks.open; t = next) {
+        next = t->next;
+        if (t->state == READING && conn_of(t)->out.len == 0)
+            read_from(conn_of(t)); /* serves a request that has just come, or closes */
     }
 }

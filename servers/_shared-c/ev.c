@@ -14,6 +14,7 @@
 #include "conn.h"
 #include "processes.h"
 #include "stats.h"
+#include "talk.h"
 #include "timers.h"
 
 enum {
@@ -54,9 +55,9 @@ static void accept_some(int most)
         if (errno == ECONNABORTED || errno == EPROTO)
             continue; /* that one client left; the next may still be there */
         /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the same client would be reported at once and for ever */
-        accept_again_ms = ev.now_ms + ACCEPT_BACKOFF_MS;
+        accept_again_ms = talks.now_ms + ACCEPT_BACKOFF_MS;
         ev.listener.interest = 0;
-        if (!ev.is_draining)
+        if (!talks.is_draining)
             ev.readiness->change(&ev.listener); /* cannot fail: it asks for less */
         return;
     }
@@ -73,7 +74,7 @@ static void accept_again(void)
     accept_again_ms = 0;
     ev.listener.interest = POLLIN;
     if (!ev.readiness->change(&ev.listener))
-        accept_again_ms = ev.now_ms + ACCEPT_BACKOFF_MS; /* still short of memory */
+        accept_again_ms = talks.now_ms + ACCEPT_BACKOFF_MS; /* still short of memory */
 }
 
 /* ---- shutting down, and calls from other processes --------------------------------------------------------------- */
@@ -90,15 +91,15 @@ static void on_wake(struct ev_watch *watch, uint32_t events)
     (void)events;
     uint64_t count;
     if (read(watch->fd, &count, sizeof count) > 0) /* reading sets it back to 0: one read drains it */
-        conn_release_all();
+        talk_release_all();
     watch->read = EV_READ_DRAINED;
 }
 
 /* Takes in who is already queued, closes the listener and every idle connection. The rest may finish. */
 static void drain(void)
 {
-    ev.is_draining = true;
-    drain_end_ms = ev.now_ms + (uint64_t)drain_ms;
+    talks.is_draining = true;
+    drain_end_ms = talks.now_ms + (uint64_t)drain_ms;
     accept_some(1 << 20); /* closing the listener would reset them */
     accept_again_ms = 0;
     ev.readiness->remove(&ev.listener);
@@ -138,10 +139,10 @@ void ev_begin(const struct config *config, int listen_fd, const struct ev_readin
     if (!readiness->add(&stop) || !readiness->add(&ev.listener) || (wake.fd >= 0 && !readiness->add(&wake)))
         ev_fail("watching the listener and signals");
     processes_meet();
-    ev.now_ms = read_clock_ms();
+    talks.now_ms = read_clock_ms();
 }
 
-bool ev_goes_on(void) { return !ev.is_draining || (conn_any_open() && ev.now_ms < drain_end_ms); }
+bool ev_goes_on(void) { return !talks.is_draining || (talks.count > 0 && talks.now_ms < drain_end_ms); }
 
 int ev_timeout_ms(void)
 {
@@ -149,21 +150,21 @@ int ev_timeout_ms(void)
     uint64_t due_ms = first ? first->due_ms : UINT64_MAX;
     if (accept_again_ms && accept_again_ms < due_ms)
         due_ms = accept_again_ms;
-    if (ev.is_draining && drain_end_ms < due_ms)
+    if (talks.is_draining && drain_end_ms < due_ms)
         due_ms = drain_end_ms;
     if (due_ms == UINT64_MAX)
         return -1;
-    return due_ms > ev.now_ms ? (int)(due_ms - ev.now_ms) + 1 : 0; /* +1: both clocks were cut to whole ms */
+    return due_ms > talks.now_ms ? (int)(due_ms - talks.now_ms) + 1 : 0; /* +1: both clocks were cut to whole ms */
 }
 
-void ev_begin_round(void) { ev.now_ms = read_clock_ms(); }
+void ev_begin_round(void) { talks.now_ms = read_clock_ms(); }
 
 void ev_end_round(void)
 {
-    for (struct timer *due; (due = timers_first()) && due->due_ms <= ev.now_ms;)
+    for (struct timer *due; (due = timers_first()) && due->due_ms <= talks.now_ms;)
         conn_on_timer(due);
-    if (accept_again_ms && accept_again_ms <= ev.now_ms)
+    if (accept_again_ms && accept_again_ms <= talks.now_ms)
         accept_again();
-    if (must_stop && !ev.is_draining)
+    if (must_stop && !talks.is_draining)
         drain();
 }

@@ -39,12 +39,10 @@ struct ev_readiness {
     int accepts_most;                       /* clients per turn of the listener; 0: as many as is fair to the others */
 };
 
-/* The loop, as far as connections know it. */
+/* The loop, as far as connections know it; its clock is talk.h's. */
 struct ev {
     const struct ev_readiness *readiness;
     struct ev_watch listener;
-    uint64_t now_ms;  /* CLOCK_MONOTONIC, read once per round */
-    bool is_draining; /* every reply is the connection's last */
 };
 extern struct ev ev;
 

@@ -39,7 +39,6 @@ enum {
     ACCEPT_BACKOFF_MS = 100 /* after ENFILE: long enough not to spin, short beside a client's patience */
 };
 
-struct loop loop = {.clients = {.prev = &loop.clients, .next = &loop.clients}};
 static struct ring rings[RINGS_MAX]; /* [0] is the one we sleep in */
 static int ring_count;
 static int listen_fd, signal_fd, wake_fd;
@@ -97,21 +96,21 @@ static struct ring *find_room(void)
  * for at a time, and none when it is full. */
 static void accept_next(void)
 {
-    if (accepting || listen_fd < 0 || loop.now_ms < accept_again_ms)
+    if (accepting || listen_fd < 0 || talks.now_ms < accept_again_ms)
         return;
     accept_again_ms = 0;
-    struct ring *room = loop.is_draining && !is_client_queued() ? NULL : find_room();
+    struct ring *room = talks.is_draining && !is_client_queued() ? NULL : find_room();
     if (room) {
-        accepts_many = free_files(room) > spare_files && !loop.is_draining;
+        accepts_many = free_files(room) > spare_files && !talks.is_draining;
         ring_accept(accepting = room, listen_fd, accepts_many);
-    } else if (!loop.is_draining) {
-        accept_again_ms = loop.now_ms + ACCEPT_BACKOFF_MS;
+    } else if (!talks.is_draining) {
+        accept_again_ms = talks.now_ms + ACCEPT_BACKOFF_MS;
     } else {
         close(listen_fd); /* best effort */
         listen_fd = -1;
-        for (struct client *c = loop.clients.next, *next; c != &loop.clients; c = next) {
-            next = c->next;
-            client_on_drain(c);
+        for (struct talk *t = talks.open.next, *next; t != &talks.open; t = next) {
+            next = t->next;
+            client_on_drain((struct client *)t);
         }
     }
 }
@@ -129,15 +128,15 @@ static void on_accept(struct ring *ring, int result, bool is_last)
     } else if (result != -ECANCELED && result != -EINTR) {
         stats_count_error(-result);
         if (result != -ECONNABORTED && result != -EPROTO) /* ENFILE, ENOBUFS, ENOMEM: asking at once would spin */
-            accept_again_ms = loop.now_ms + ACCEPT_BACKOFF_MS;
+            accept_again_ms = talks.now_ms + ACCEPT_BACKOFF_MS;
     }
 }
 
 /* Every reply is a connection's last from now on. accept_next() does the rest. */
 static void drain(int drain_ms)
 {
-    loop.is_draining = true;
-    drain_end_ms = loop.now_ms + (uint64_t)drain_ms;
+    talks.is_draining = true;
+    drain_end_ms = talks.now_ms + (uint64_t)drain_ms;
     accept_again_ms = 0;
     if (accepting)
         ring_cancel(accepting, NULL, TAG_ACCEPT);
@@ -151,9 +150,9 @@ static struct __kernel_timespec next_timeout(void)
     uint64_t due_ms = first ? first->due_ms : UINT64_MAX;
     if (accept_again_ms && accept_again_ms < due_ms)
         due_ms = accept_again_ms;
-    if (loop.is_draining && drain_end_ms < due_ms)
+    if (talks.is_draining && drain_end_ms < due_ms)
         due_ms = drain_end_ms;
-    uint64_t wait_ms = due_ms > loop.now_ms ? due_ms - loop.now_ms + 1 : 0; /* +1: both clocks were cut to whole ms */
+    uint64_t wait_ms = due_ms > talks.now_ms ? due_ms - talks.now_ms + 1 : 0; /* +1: both clocks were cut to whole ms */
     if (due_ms == UINT64_MAX)
         wait_ms = 3600 * 1000; /* nothing to do: an hour is as good as for ever */
     for (int i = 1; i < ring_count; i++) {
@@ -245,20 +244,20 @@ int main(void)
     ring_watch_fd(&rings[0], wake_fd, TAG_WAKE);
     spare_files = 2 * (unsigned)config.backlog; /* a whole queue, and who joins it meanwhile */
 
-    loop.now_ms = read_clock_ms();
-    while (!loop.is_draining || ((listen_fd >= 0 || loop.client_count > 0) && loop.now_ms < drain_end_ms)) {
+    talks.now_ms = read_clock_ms();
+    while (!talks.is_draining || ((listen_fd >= 0 || client_count > 0) && talks.now_ms < drain_end_ms)) {
         accept_next();
         error = enter();
         if (error < 0) {
             fprintf(stderr, "io_uring_enter: %s\n", strerror(-error));
             return 1;
         }
-        loop.now_ms = read_clock_ms();
+        talks.now_ms = read_clock_ms();
         for (int i = 0; i < ring_count; i++)
             reap(&rings[i]);
-        for (struct timer *due; (due = timers_first()) && due->due_ms <= loop.now_ms;)
+        for (struct timer *due; (due = timers_first()) && due->due_ms <= talks.now_ms;)
             client_on_timer((struct client *)due);
-        if (must_stop && !loop.is_draining)
+        if (must_stop && !talks.is_draining)
             drain(config.drain_ms);
     }
     for (int i = 0; i < ring_count; i++)

@@ -21,7 +21,8 @@
     is_paused = true :: boolean(),       % the socket is passive: nothing is read
     output = [] :: iodata(),              % made, not yet sent
     limit = head :: head | body | none,
-    due = 0 :: integer()                 % when the limit ends, ms of the monotonic clock
+    due = 0 :: integer(),                % when the limit ends, ms of the monotonic clock
+    known = none :: none | {binary(), #request{}}   % the last input that was one request without a body, and what it said
 }).
 
 serve(Socket) ->
@@ -40,11 +41,14 @@ serve(Socket) ->
 
 next({head, 0} = State, #client{input = <<>>} = Client) ->   % between two requests
     next(State, receive_more(flush(Client)));
+next({head, 0}, #client{input = Input, known = {Input, Request}} = Client) ->   % the same bytes say the same: most clients repeat
+    stats:count_request(),
+    answer(Request, Client#client{input = <<>>, limit = none});
 next(State0, Client0) ->
     try http1:parse(State0, Client0#client.input) of
         {request, Request, Rest} ->
             stats:count_request(),
-            answer(Request, Client0#client{input = Rest, limit = none});
+            answer(Request, learn(State0, Request, Rest, Client0#client{input = Rest, limit = none}, Client0#client.input));
         {continue, State, Rest} ->
             send_all(Client0, <<"HTTP/1.1 100 Continue\r\n\r\n">>),
             next(State, receive_more(limit(State, Client0#client{input = Rest})));
@@ -56,6 +60,12 @@ next(State0, Client0) ->
             flush(add(Client0, reply:refusal(Status))),
             linger(Client0)
     end.
+
+%% Only what came whole and alone is worth knowing.
+learn({head, 0}, #request{length = 0, is_chunked = false} = Request, <<>>, Client, Input) ->
+    Client#client{known = {Input, Request}};
+learn(_, _, _, Client, _) ->
+    Client.
 
 %% A limit is not moved by each byte: who sends slowly gains nothing.
 limit(State, #client{limit = Old, input = Input} = Client) ->
@@ -115,12 +125,12 @@ answer(R, Client) ->
 
 finish(R, Client0) ->
     KeepAlive = R#request.keep_alive andalso not stats:is_draining(),
-    Client = add(Client0, reply:whole(R, KeepAlive)),
+    Reply = reply:whole(R, KeepAlive),
     case KeepAlive of
-        true -> next(http1:new(), flush_if_large(Client));
+        true -> next(http1:new(), say(Reply, Client0));
         false ->
-            flush(Client),
-            Client#client.input =:= <<>> orelse linger(Client)
+            flush(add(Client0, Reply)),
+            Client0#client.input =:= <<>> orelse linger(Client0)
     end.
 
 %% Until Due, or until /release. What the client sends meanwhile is kept for later.
@@ -145,9 +155,12 @@ wait(#client{socket = Socket} = Client0, Due) ->
 add(#client{output = []} = Client, Reply) -> Client#client{output = Reply};
 add(#client{output = Output} = Client, Reply) -> Client#client{output = [Output, Reply]}.
 
-flush_if_large(#client{input = <<>>} = Client) -> flush(Client);
-flush_if_large(#client{output = Output} = Client) ->   % more requests are here already: their replies go along
-    case iolist_size(Output) > ?OUTPUT_MAX of
+say(Reply, #client{input = <<>>, output = []} = Client) ->
+    send_all(Client, Reply),
+    Client;
+say(Reply, Client0) ->   % more requests are here already, or were: their replies go along
+    #client{input = Input, output = Output} = Client = add(Client0, Reply),
+    case Input =:= <<>> orelse iolist_size(Output) > ?OUTPUT_MAX of
         true -> flush(Client);
         false -> Client
     end.

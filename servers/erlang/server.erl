@@ -22,7 +22,7 @@
 -define(HEAP_WORDS, 610).          % 5 KB instead of 2: a request fills 1 KB, so garbage is collected a third as often
 %% The runtime reads a module from its file at the first call, and at EMFILE no file can be opened. So all that serving needs is
 %% loaded at the start.
--define(MODULES, [connection, http1, reply, stats, gate, json, string, unicode_util, timer, calendar]).
+-define(MODULES, [connection, http1, head, reply, stats, gate, json, string, unicode_util, timer, calendar]).
 
 %% Called by the runtime when it has started; the server then lives in a process of its own.
 main() ->

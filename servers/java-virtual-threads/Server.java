@@ -14,6 +14,10 @@
 
 import java.io.Closeable;
 import java.io.IOException;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.StandardSocketOptions;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
@@ -43,6 +47,7 @@ public final class Server {
     // ---- the socket ------------------------------------------------------------------------------------
 
     private Server(Config config) throws IOException {
+        openPoller();
         listener = ServerSocketChannel.open();
         listener.configureBlocking(false);
         listener.setOption(StandardSocketOptions.SO_REUSEADDR, true);
@@ -54,6 +59,25 @@ public final class Server {
         listener.register(selector, SelectionKey.OP_ACCEPT);
         stats = new Stats(VARIANT, config, this::countHeld);
         reply = new Reply(VARIANT, config, stats);
+    }
+
+    /**
+     * Lets a virtual thread wait for a socket, a millisecond and for nobody. The JVM opens its poller's descriptors at the first
+     * such wait, and it tries once: had a crowd taken the last descriptor by then, no thread could ever wait for a socket, and
+     * each connection would end behind its first reply with a NoClassDefFoundError (sun.nio.ch.Poller's static initializer).
+     */
+    private static void openPoller() throws IOException {
+        try (DatagramSocket nobody = new DatagramSocket(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0))) {
+            nobody.setSoTimeout(1);
+            Thread.startVirtualThread(() -> {
+                try {
+                    nobody.receive(new DatagramPacket(new byte[1], 1));
+                } catch (IOException expected) { // SocketTimeoutException
+                }
+            }).join();
+        } catch (InterruptedException e) { // nobody interrupts it
+            Thread.currentThread().interrupt();
+        }
     }
 
     // ---- accepting: the only loop, in the only thread of the kernel's kind that is ours ------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.lines import EXPERIMENTS, LINES, Line, Measured, document, holds, median, worst
+from bench.pairs import PAIRS
 
 AT_MOST = Line("time", "hold", "s", "at most", 6.0)
 AT_LEAST = Line("ratio", "throughput", "", "at least", 1.0)
@@ -96,5 +97,6 @@ def test_the_goals_are_those_of_the_issue() -> None:
     assert ("at least", 1.0) == goals["throughput engine / wrk"]
     assert ("at least", 1.0) == goals["variants c-epoll / nginx"]
     assert ("at least", 1.0) == goals["variants c-uring / nginx"]
+    assert {("at least", 0.8)} == {goals[pair.line] for pair in PAIRS}
     assert ("at most", 0.05) == goals["active-100k engine: longest latency beyond its 10 s"]
     assert ("at most", 0.02) == goals["truth: worst deviation of p50, p90, p99, p99.9"]

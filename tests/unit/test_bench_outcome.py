@@ -10,6 +10,7 @@ import pytest
 
 from bench.lines import LINES
 from bench.outcome import Outcome, failed, write
+from bench.pairs import PAIRS
 from orchestrator.errors import StoreDamaged
 
 HOST: dict[str, object] = {"kernel": "6.18.44", "images": {"swarm": "abc"}, "load_average_1m": 0.5, "recorded_at": "t0"}
@@ -54,6 +55,19 @@ def test_another_experiment_leaves_earlier_figures_standing(tmp_path: Path) -> N
 
     assert (1.3, True) == (entries[RATIO]["value"], entries[RATIO]["holds"])
     assert entries[STALL]["holds"] is True
+
+
+@pytest.mark.parametrize(("now", "stands"), [({"bare-c": "c:1"}, True), ({"bare-c": "c:2"}, False)])
+def test_figures_of_images_that_one_experiment_alone_measures_stand_while_those_do(
+    tmp_path: Path, now: dict[str, str], stands: bool
+) -> None:
+    """A variant that was changed since has to be measured again; the other experiments' figures stay."""
+    line = PAIRS[0].line
+    then = {"rivals": {"bare-c": "c:1"}}
+    write(tmp_path, {"rivals": one(line, 0.9), "throughput": one(RATIO, 1.3)}, "first", HOST, "t1", then)
+    entries = write(tmp_path, {"truth": one(STALL, 0.01)}, "second", HOST, "t2", {"rivals": now})
+
+    assert (stands, True) == (entries[line]["holds"], entries[RATIO]["holds"])
 
 
 @pytest.mark.parametrize("change", [{"images": {"swarm": "def"}}, {"kernel": "6.19"}])

@@ -108,15 +108,12 @@ def test_what_is_declared_must_be_lacking(is_kept: bool, is_declared: bool, outc
 
 
 def test_what_passes_at_the_second_attempt_says_so() -> None:
-    """Passed, with what was seen before."""
+    """Passed, with the first attempt beside it; alone in that among those that passed."""
     first, second = check("tcp-nodelay", "failed", seen="39 ms"), check("tcp-nodelay", seen="3 ms")
     one = second_attempt(first, second)
 
-    assert ("passed", "kept at the second attempt only; at the first: 39 ms", 0.5) == (
-        one.outcome,
-        one.seen,
-        one.took_s,
-    )
+    assert ("passed", "3 ms", first, 0.5) == (one.outcome, one.seen, one.first, one.took_s)
+    assert ("kept", (one,)) == (found(check("plain"), one).state, found(check("plain"), one).at_second)
 
 
 def test_acts_hand_out_their_own_checks_only() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from junitparser import Failure, JUnitXml, Skipped
+from junitparser.xunit2 import JUnitXml as FlakyXml
 from rich.console import Console
 
 from orchestrator import cli
@@ -20,9 +21,11 @@ from orchestrator.report.verifytable import (
     conformance_table,
     declared_lines,
     failure_lines,
+    second_attempt_lines,
+    second_attempt_sentence,
     shown_bytes,
 )
-from orchestrator.verdicts.conformance import Conformance
+from orchestrator.verdicts.conformance import Conformance, second_attempt
 from orchestrator.verifying.suite import Verified
 from tests.unit.test_cli import ROOT, SOUND, Command, lab, raising
 from tests.unit.test_verify_judging import check, found
@@ -34,6 +37,10 @@ BOTH = (
     found(check("plain"), BAD, check("bare-lf", "declared"), check("backlog", "skipped")),
     found(unsupported="io_uring_setup: Operation not permitted", variant="c-uring"),
 )
+
+LATE = check("tcp-nodelay", "failed", seen="39 ms", received=b"HTTP\0")
+SLOW = second_attempt(LATE, check("tcp-nodelay", seen="3 ms"))
+DOUBTFUL = found(check("plain"), SLOW, variant="erlang")
 
 
 def drawn(conformances: Sequence[Conformance]) -> list[list[str]]:
@@ -62,6 +69,31 @@ def test_a_failure_shows_what_was_sent_and_received() -> None:
         "c-epoll backlog, skipped: 500",
         "c-epoll bare-lf, declared: GET /plain; seen 500",
     ] == declared_lines(BOTH)
+
+
+def test_what_needed_a_second_attempt_is_named_in_every_form() -> None:
+    """Table, lines with the first attempt's bytes, one sentence, JSON, and a flaky failure in JUnit."""
+    row = next(words for words in drawn([DOUBTFUL]) if words[:1] == ["erlang"])
+    shown: dict[str, Any] = conformance_document([DOUBTFUL], "5u1t3")
+    (document,) = shown["variants"]
+    cases: list[Any] = [case for suite in FlakyXml.fromstring(junit_xml([DOUBTFUL]).decode()) for case in suite]
+    plain, slow = cases
+
+    assert ["erlang", "2", "0", "0", "0", "tcp-nodelay", "12.5", "s", "kept"] == row
+    assert [
+        "erlang tcp-nodelay, kept at the second attempt only; at the first: 39 ms",
+        r"    sent     b'GET /plain\x00'",
+        r"    received b'HTTP\x00'",
+    ] == second_attempt_lines([*BOTH, DOUBTFUL])
+    assert "kept at the second attempt only: erlang (tcp-nodelay)" == second_attempt_sentence([*BOTH, DOUBTFUL])
+    assert "" == second_attempt_sentence(BOTH)
+    assert ["tcp-nodelay"] == document["at_second_attempt"]
+    assert (None, "39 ms") == (
+        document["checks"][0]["first_attempt"],
+        document["checks"][1]["first_attempt"]["seen"],
+    )
+    assert (False, True, []) == (plain.is_flaky, slow.is_flaky, slow.result)
+    assert "GET /plain: expected 200; seen 39 ms" == slow.flaky_failures()[0].message
 
 
 @pytest.mark.parametrize("data", [b"a" * 100_000, b"\0" * 100_000, b"'\"" * 50_000])
@@ -142,6 +174,15 @@ def test_json_goes_alone_to_stdout_and_junit_to_its_file(
     assert 1 == done.code
     assert "5u1t3" == json.loads(done.out)["suite"]
     assert 5 == JUnitXml.fromfile(str(tmp_path / "v.xml")).tests
+
+
+def test_a_second_attempt_is_named_at_the_end_and_is_no_failure(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Last on stderr, with --json as well: whoever reads only the end learns of it."""
+    monkeypatch.setattr(cli.verify, "verify_variants", finding(found(check("plain")), DOUBTFUL))
+
+    for more in ([], ["--json"]):
+        done = lab("--file", SOUND, "verify", "--all", *more)
+        assert (0, "kept at the second attempt only: erlang (tcp-nodelay)\n") == (done.code, done.err)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,3 @@
+module variant
+
+go 1.24
