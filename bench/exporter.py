@@ -190,7 +190,7 @@ def _pairs(stand: Stand, image: str, rounds: int, stage: Stage) -> list[tuple[Sl
     read_backs: list[ReadBack] = []
     try:
         with pod_for(bench, spec, read_backs) as pod:
-            tools = start_tools(image, bench.site, pod)
+            tools = start_tools(image, bench.site, pod.name, pod.holder)
             try:
                 for n in range(rounds):
                     stage.begin()
