@@ -32,7 +32,7 @@ test: $(VENV)/.dev ## every check and test, real engine and real containers incl
 test-grafana: $(VENV)/.dev ## once around with a real Grafana; GRAFANA_TOKEN=... make test-grafana GRAFANA_URL=http://host:3000
 	@test -n "$(GRAFANA_URL)" || { echo "GRAFANA_URL is empty. Write: GRAFANA_TOKEN=... make test-grafana GRAFANA_URL=http://127.0.0.1:3000" >&2; exit 2; }
 	@GRAFANA_URL="$(GRAFANA_URL)" GRAFANA_TOKEN_FILE="$(GRAFANA_TOKEN_FILE)" PROMETHEUS_URL="$(or $(PROMETHEUS_URL),http://127.0.0.1:9090)" \
-	  $(VENV)/bin/pytest -q -v tests/grafana/test_round_trip.py -k real
+	  $(VENV)/bin/python -m pytest -q --tb=short tests/grafana/test_round_trip.py -k real # short: no arguments are shown
 
 check: $(VENV)/.dev ## ruff, mypy --strict, the unit tests and the layer test; no engine needed
 	@$(VENV)/bin/ruff check .

@@ -42,7 +42,7 @@ def settle(lab: Lab, url: str, missing: str, state: Path, say: Say) -> None:
 
     url: where a Grafana is, "" for nowhere. missing: why there is none of the lab's own. state: the lab's own records.
     """
-    trouble = missing
+    trouble = "" if url else missing  # one that stands already serves on, whatever became of its image's name
     if url:
         try:
             server = connect(lab, url, state)

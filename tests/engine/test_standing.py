@@ -29,6 +29,7 @@ SERVER_SIDE = (
     "lab_server_open_fds",
     "lab_server_context_switches_total{kind='voluntary'}",
 )
+NOWHERE = "localhost:1/grafana:none"  # no engine has it, and no registry listens there
 PROMETHEUS = f"http://127.0.0.1:{PORTS['prometheus_port']}"
 
 
@@ -54,8 +55,9 @@ def before(client: docker.DockerClient) -> tuple[set[str], set[str], set[str]]:
 
 @pytest.fixture(scope="module")
 def standing(make_lab: Any, before: object) -> Iterator[LabFile]:
-    lab: LabFile = make_lab()
+    lab: LabFile = make_lab(grafana={"use": "auto", "image": NOWHERE})
     done = lab.run("up", "--no-load", timeout_s=900)
+    assert 1 == done.stderr.count(f"no Grafana: this engine has no image {NOWHERE}"), done.stderr
     for name in VARIANTS:
         row = next(line for line in done.stdout.splitlines() if line.startswith(f"{name} "))
         assert "verified" in row, row
@@ -72,6 +74,15 @@ def test_every_page_answers_and_every_target_is_up(standing: LabFile) -> None:
     assert {"swarm", "exporter", "runs"} == {t["labels"]["job"] for t in targets}
     # Past runs are asked for every 15 s; their first scrape may be still to come.
     assert {"up"} == {t["health"] for t in targets if t["labels"]["job"] != "runs" or t["health"] != "unknown"}
+
+
+def test_a_grafana_that_cannot_be_had_is_said_and_nothing_else(standing: LabFile) -> None:
+    """`lab up` went on without; `lab status` has the reason for whoever looks later."""
+    pages = json.loads(standing.run("status", "--json").stdout)["pages"]
+    grafana = [page for page in pages if page["page"].startswith("Grafana")]
+
+    assert [""] == [page["address"] for page in grafana]
+    assert f"missing: this engine has no image {NOWHERE} and cannot pull it" in grafana[0]["state"]
 
 
 @pytest.mark.parametrize("name", FULL)
