@@ -6,26 +6,32 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from dashboards.panel import Panel
+from dashboards.panel import GRAFANA, Dashboard, Panel
 from dashboards.panels import DASHBOARDS
 
+QUANTILES = ("0.5", "0.9", "0.99", "0.999")
+QUANTILE = "0.99"  # until somebody chooses another
+# What stands on the page beside the charts. targets: do those who are asked answer? rung: what looks into the kernel?
+FACTS = {"targets": "max by (job) (up)", "rung": "max by (rung) (lab_probe_rung)"}
 
-def document() -> dict[str, Any]:
-    """Return the pages, their rows and panels. Expressions keep their letters for the page to replace."""
+
+def panels_of_a_trial() -> tuple[Panel, ...]:
+    """Return every panel once that shows one trial's own time: all but those of past runs, which the store has."""
+    every = {panel.name: panel for dashboard in DASHBOARDS for panel in dashboard.panels}
+    return tuple(panel for panel in every.values() if _is_drawn(panel, is_kept=True))
+
+
+def document(*, is_kept: bool = False) -> dict[str, Any]:
+    """Return the pages, their rows and panels. Expressions keep their letters for the page to replace.
+
+    is_kept: only what is kept of a run (panels_of_a_trial).
+    """
+    pages = [_page(dashboard, is_kept) for dashboard in DASHBOARDS]
     return {
-        "dashboards": [
-            {
-                "uid": dashboard.uid,
-                "title": dashboard.title.partition(": ")[2] or dashboard.title,
-                "summary": dashboard.summary,
-                "of_past": dashboard.of_past,
-                "since_s": _seconds(dashboard.since),
-                "rows": [
-                    {"heading": heading, "panels": [_panel(p) for p in panels]} for heading, panels in dashboard.rows
-                ],
-            }
-            for dashboard in DASHBOARDS
-        ]
+        "quantiles": list(QUANTILES),
+        "quantile": QUANTILE,
+        "facts": FACTS,
+        "dashboards": [page for page in pages if page["rows"]],
     }
 
 
@@ -39,6 +45,24 @@ def _seconds(since: str) -> int:
     return int(since.removeprefix("now-")[:-1]) * {"m": 60, "h": 3600, "d": 86400}[since[-1]]
 
 
+def _is_drawn(panel: Panel, is_kept: bool) -> bool:
+    """Whether the page can: what asks for Grafana's own variables is Grafana's alone."""
+    letters = dict.fromkeys(GRAFANA, "")
+    return not (is_kept and panel.source == "store") and not any("$" in text for text in panel.expressions(letters))
+
+
+def _page(dashboard: Dashboard, is_kept: bool) -> dict[str, Any]:
+    rows = [(heading, [_panel(p) for p in panels if _is_drawn(p, is_kept)]) for heading, panels in dashboard.rows]
+    return {
+        "uid": dashboard.uid,
+        "title": dashboard.title.partition(": ")[2] or dashboard.title,
+        "summary": dashboard.summary,
+        "of_past": dashboard.of_past,
+        "since_s": _seconds(dashboard.since),
+        "rows": [{"heading": heading, "panels": panels} for heading, panels in rows if panels],
+    }
+
+
 def _panel(panel: Panel) -> dict[str, Any]:
     return {
         "name": panel.name,
@@ -47,6 +71,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "unit": panel.unit,
         "kind": panel.kind,
         "wide": panel.wide,
+        "signed": panel.signed,
         "threshold": asdict(panel.threshold) if panel.threshold else None,
         "queries": [asdict(query) for query in panel.queries],
     }

@@ -59,6 +59,11 @@ LAG = Panel(
     (Query("histogram_quantile(0.99, sum by (variant, le) (rate(lab_client_schedule_lag_seconds_bucket{$S}[$I])))",
            "{{variant}} p99"),), "client", threshold=Threshold(0.001, "a millisecond late counts as late"),
 )  # fmt: skip
+LOOP = Panel(
+    "generator-loop", "Loop of the load generator", "How late does a worker's loop wake, on top of the server's time?",
+    "seconds", (Query("max by (variant) (lab_client_loop_lag_seconds{$S})", "{{variant}} worst"),), "client",
+    threshold=Threshold(0.01, "Python's users then time their own queue; the engine has a thread of its own"),
+)  # fmt: skip
 PER_CPU = Panel(
     "requests-per-cpu", "Answers per CPU-second", "What does a variant make of a second of CPU?", "per second",
     (Query(f"{_BY} ({_ANSWERED}) / {_BY} ({_CPU})", "{{variant}}"),), "server",
@@ -269,7 +274,7 @@ COMPARE = Dashboard(
     (("What the client sees", (BASELINE, THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
      ("What it costs", (PER_CPU, CPU, SWITCHES, RUNQUEUE, THREADS, DESCRIPTORS, MEMORY, MEMORY_EACH)),
      ("What was lost", (ACCEPT, RESETS)),
-     ("May the numbers be used?", (GENERATOR, LAG, THROTTLED))),
+     ("May the numbers be used?", (GENERATOR, LOOP, LAG, THROTTLED))),
 )  # fmt: skip
 TRIAL = Dashboard(
     "netpoll-lab-trial", "netpoll-lab: one variant in depth", "Everything known of one variant.",
@@ -280,7 +285,7 @@ TRIAL = Dashboard(
 )  # fmt: skip
 HOST = Dashboard(
     "netpoll-lab-host", "netpoll-lab: is the machine honest?", "What would make every other chart lie.",
-    (("The generator", (GENERATOR, LAG)),
+    (("The generator", (GENERATOR, LOOP, LAG)),
      ("The machine", (HOST_CPU, STEAL, OTHER_LOAD, HOST_PRESSURE, HOST_MEMORY)),
      ("The observer", (OBSERVER_CPU, COLLECTORS, INTERVALS, COLLECTOR_ERRORS)),
      ("The server's share", (THROTTLED, RUNQUEUE))),

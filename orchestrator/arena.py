@@ -27,6 +27,7 @@ from orchestrator.observe.exporter_client import Exporter
 from orchestrator.up import state_folder
 from orchestrator.verify import questions, verify
 
+RUN = "arena"  # the run_id of what is loaded by hand; also the scenario of the servers' own series then
 _HOLDER = "arena"
 _WORKERS_S = 60.0
 
@@ -76,7 +77,7 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
         for name, server in servers.items():
             if isinstance(server, str):
                 continue
-            labels = {"run_id": "arena", "scenario": "arena", "variant": name}
+            labels = {"run_id": RUN, "scenario": RUN, "variant": name}
             try:
                 variant, host = addresses[name]
                 exporter.register(
@@ -94,6 +95,7 @@ def ensure_arena(lab: Lab, site: Site, control: ControlPlane) -> list[VariantSta
         states = list(pool.map(lambda name: _state(lab, site, inside, *addresses[name], servers[name]), addresses))
     master = Master(control.master_url)
     master.wait_workers(_HOLDER, 1, _WORKERS_S)
+    master.label(RUN, "")  # a run that was killed left its own
     return states
 
 
@@ -145,6 +147,8 @@ def standstill(lab: Lab, site: Site, control: ControlPlane) -> Iterator[None]:
             wake(client, site.lab)
         if workers:
             return_worker(lab, site, control)
+        with contextlib.suppress(NotReady):  # a master that is gone labels nothing
+            master.label(RUN, "")  # what is loaded from the page is no part of this run
 
 
 def return_worker(lab: Lab, site: Site, control: ControlPlane) -> None:

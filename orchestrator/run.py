@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.arena import return_worker, standstill
+from orchestrator.charted import keep_charted
 from orchestrator.containers.clear import clear_abandoned, clear_owned
 from orchestrator.containers.control import ControlPlane, control_state
 from orchestrator.containers.engine import Say
@@ -205,6 +206,9 @@ def carry_out(
                 result = execute(bench, spec)
                 store.add_trial(run_id, result)
                 write_trial(results, run_id, result)
+                untold = keep_charted(results, run_id, result, control.prometheus_url, lab.observability.interval_s)
+                if untold:
+                    progress.say(f"{spec.scenario} {spec.variant}: its time series are not kept: {untold}")
                 stage.end(_in_words(result.void))
         finished_at = _now()
         store.finish_run(run_id, finished_at)

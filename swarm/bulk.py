@@ -140,15 +140,17 @@ class Fold:
         entry.max_response_time = max(entry.max_response_time, most_ms)
 
     def delta(self) -> dict[str, Any]:
-        """Return what the metrics add: sparse buckets per outcome, their sums, errors, and the schedule's counts."""
+        """Return what the metrics add: sparse buckets per outcome, their sums, bytes, errors, the schedule's counts."""
         piece = self.piece
         return {
             "variant": self.row.variant,
             "name": self.row.name,
+            "method": self.row.method,
             "answered": self.answered_buckets,
             "answered_sum_us": self.sum_us,
             "failed": self.failed_buckets,
             "failed_sum_us": self.failed_sum_us,
+            "body_bytes": self.answered * self.row.body_bytes if piece.body_bytes is None else piece.body_bytes,
             "errors": dict(piece.errors),
             "lag": self.lag_buckets,
             "lag_sum_us": self.lag_sum_us,

@@ -6,7 +6,7 @@ from typing import Any
 
 from swarm.engine.binding import Engine
 from swarm.kinds import UNANSWERED
-from swarm.row import LIVE, SINCE, Piece
+from swarm.row import FAILED_CONNECT, LIVE, SINCE, Piece
 
 COUNTED = tuple(name for name in (*LIVE, *SINCE) if name != "users")
 
@@ -29,6 +29,7 @@ class EngineRow:
         self._engine = engine
         self._number = engine.add_row(by_start=holds)
         self._opened_before = 0
+        self._connects_failed = 0
 
     @property
     def number(self) -> int:
@@ -38,10 +39,12 @@ class EngineRow:
     def begin_test(self) -> None:
         """Forget what an earlier test left; its connections may still be closing."""
         self.take()
+        self._connects_failed = 0
         self._opened_before = self._engine.counts(self._number)["opened"]
 
     def take(self) -> Piece:
         record = self._engine.take(self._number)
+        self._connects_failed += sum(n for kind, n in record.errors.items() if kind.endswith(FAILED_CONNECT))
         return Piece(
             histogram_us=record.answered_us,
             failed_us=record.failed_us,
@@ -54,15 +57,18 @@ class EngineRow:
         )
 
     def begin_window(self) -> None:
-        """Nothing: the engine restarted its counts when it was told of the window."""
+        """The engine restarted its own counts when it was told of the window."""
+        self._connects_failed = 0
 
     def standing(self) -> dict[str, Any]:
         counts = self._engine.counts(self._number)
         return {key: counts[key] for key in COUNTED} | {
             "variant": self.variant,
             "name": self.name,
+            "method": self.method,
             "users": self.users,
             "opened": counts["opened"] - self._opened_before,
+            "connects_failed": self._connects_failed,
             "first_connect_s": counts["first_connect_ns"] / 1e9 or None,
             "last_established_s": counts["last_established_ns"] / 1e9 or None,
         }

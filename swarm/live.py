@@ -13,6 +13,8 @@ from typing import Any
 
 from flask import Response
 
+from swarm.page import DASHBOARD
+
 HERE = Path(__file__).parent / "web"
 ADDED = Path("/opt/lab/web")  # images/swarm.Dockerfile
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json"}
@@ -23,13 +25,14 @@ def add_routes(app: Any) -> None:
     """Add /lab and the files it names. A file that is not there is 404, never an error of the master's."""
     added = Path(os.environ.get("LAB_WEB") or ADDED)
     port = int(os.environ.get("LAB_PROMETHEUS_PORT") or PROMETHEUS_PORT)
+    grafana = os.environ.get("LAB_GRAFANA_URL", "")
 
     def show_page() -> Response:
         return _file(HERE / "page.html")
 
     def show_file(name: str) -> Response:
         if name == "panels.json":
-            return _panels(added / name, port)
+            return _panels(added / name, port, grafana)
         found = next((folder / name for folder in (HERE, added) if (folder / name).is_file()), None)
         if found is None or found.suffix not in KINDS or Path(name).name != name:
             return Response(f"no {name}\n", 404, mimetype="text/plain")
@@ -45,10 +48,12 @@ def _file(path: Path, most_age_s: int = 0) -> Response:
     return answer
 
 
-def _panels(path: Path, port: int) -> Response:
+def _panels(path: Path, port: int, grafana: str) -> Response:
+    """Return the panels, and where else to look: Prometheus, and Grafana where the lab has one."""
     if not path.is_file():
         return Response("no panels\n", 404, mimetype="text/plain")
-    told = json.loads(path.read_text()) | {"prometheus_port": port}
+    links = [[grafana + DASHBOARD, "Grafana"]] if grafana else []
+    told = json.loads(path.read_text()) | {"prometheus_port": port, "links": links}
     answer = Response(json.dumps(told), mimetype="application/json")
     answer.headers["Cache-Control"] = "no-cache"
     return answer

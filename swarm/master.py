@@ -16,7 +16,7 @@ from flask import Response, request
 
 from swarm import live, page
 from swarm.choice import Choice, choose
-from swarm.gauges import read_gauges
+from swarm.gauges import OF_WORKERS, read_gauges
 from swarm.ledger import Ledger, short_names
 from swarm.metrics import CONTENT_TYPE, Metrics
 from swarm.ramp import Driver
@@ -82,6 +82,8 @@ class Master:
                 "monotonic_s": time.monotonic(),
                 "state": self.runner.state,
                 "user_count": self.runner.user_count,
+                "run_id": self.metrics.run_id,
+                "scenario": self.metrics.scenario or (self.choice.scenario.name if self.choice else ""),
                 "workers": [{"id": names[client_id], **worker} for client_id, worker in workers.items()],
                 "connections": self.ledger.connections(),
                 "left_out": dict(self.choice.left_out) if self.choice else {},
@@ -111,11 +113,19 @@ class Master:
         return _json(self._ramp.summary() if self._ramp else NO_RAMP)
 
     def set_labels(self) -> Response:
-        """POST /lab/labels"""
+        """POST /lab/labels
+
+        Another run begins with clean books: who was loaded for the last one is no part of it.
+        """
+        before = self.metrics.run_id
         try:
             self.metrics.set_labels(request.get_json(force=True, silent=True))
         except BadSettings as error:
             return _json({"error": str(error)}, 400)
+        if self.metrics.run_id != before:
+            self.ledger.current = None
+            if self.runner.state not in BUSY:
+                self.choice = None
         return _json({"ok": True})
 
     def forget_workers(self) -> Response:
@@ -156,7 +166,7 @@ class Master:
             found[client_id] = {
                 "state": state,
                 "users": sum(row["users"] for row in report["rows"]) if report else 0,
-            } | {key: report[key] if report else None for key in ("cpu_ratio", "engine_cpu_ratio", "memory_bytes")}
+            } | {key: report[key] if report else None for key in OF_WORKERS.values()}
         return found
 
     def _forget_missing(self, client_id: str = "", **_: Any) -> None:

@@ -10,16 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swarm.bulk import LADDER_S
+from swarm.catalogue import DURATION, ERRORS, RESPONSE_BYTES, SCHEDULE, SCHEDULE_LAG, Metric
 from swarm.settings import BadSettings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[tuple[str, str], ...]
-SCHEDULE = {
-    "planned": "Exchanges whose planned time has come.",
-    "sent": "Of those, begun.",
-    "late": "Of those, begun more than 1 ms after the plan.",
-    "dropped": "Planned and never begun: no connection was free in time.",
-}
+Gauges = Mapping[Metric, Mapping[tuple[str, Labels], float]]
 
 
 class Metrics:
@@ -34,6 +30,7 @@ class Metrics:
         self._buckets: dict[Labels, list[int]] = {}
         self._sums_us: dict[Labels, int] = {}
         self._errors: dict[Labels, int] = {}
+        self._bytes: dict[Labels, int] = {}
         self._schedule: dict[str, dict[Labels, int]] = {word: {} for word in SCHEDULE}
         self._lag_buckets: dict[Labels, list[int]] = {}
         self._lag_sums_us: dict[Labels, int] = {}
@@ -48,19 +45,25 @@ class Metrics:
         if scenario is not None and (not isinstance(scenario, str) or len(scenario) > 200):
             raise BadSettings(f"scenario: expected a name or nothing, saw {scenario!r}")
         if run_id != self.run_id:
-            self._buckets, self._sums_us, self._errors = {}, {}, {}
+            self._buckets, self._sums_us, self._errors, self._bytes = {}, {}, {}, {}
             self._schedule, self._lag_buckets, self._lag_sums_us = {word: {} for word in SCHEDULE}, {}, {}
         self.run_id, self.scenario = run_id, scenario or None
 
     def add(self, report: Mapping[str, Any]) -> None:
         """Add one worker's deltas."""
         scenario = self.scenario or report["scenario"] or ""
+        for row in report["rows"]:
+            if row["users"]:
+                self._begin((*self._base(scenario, row["variant"]), ("method", row["method"]), ("name", row["name"])))
         for delta in report["deltas"]:
             base = self._base(scenario, delta["variant"])
+            named = (*base, ("method", delta["method"]), ("name", delta["name"]))
+            if delta["answered"]:
+                self._bytes[named] = self._bytes.get(named, 0) + delta["body_bytes"]
             for outcome in ("answered", "failed"):
                 if not delta[outcome]:
                     continue
-                labels = (*base, ("name", delta["name"]), ("outcome", outcome))
+                labels = (*named, ("outcome", outcome))
                 _pile(self._buckets, labels, delta[outcome])
                 self._sums_us[labels] = self._sums_us.get(labels, 0) + delta[f"{outcome}_sum_us"]
             for kind, count in delta["errors"].items():
@@ -73,28 +76,24 @@ class Metrics:
             _pile(self._lag_buckets, base, delta["lag"])
             self._lag_sums_us[base] = self._lag_sums_us.get(base, 0) + delta["lag_sum_us"]
 
-    def render(
-        self,
-        scenario: str,
-        gauges: Mapping[str, tuple[str, Mapping[tuple[str, Labels], float]]],
-    ) -> str:
-        """Return the exposition. gauges: metric name -> (help, {(variant, further labels): value})."""
+    def _begin(self, named: Labels) -> None:
+        """Let a row's counters begin at nothing: Prometheus takes one that is born with a value for no growth at all,
+        and a hold's answers may all come between two of its looks."""
+        for outcome in ("answered", "failed"):
+            labels = (*named, ("outcome", outcome))
+            _pile(self._buckets, labels, {})
+            self._sums_us.setdefault(labels, 0)
+        self._bytes.setdefault(named, 0)
+
+    def render(self, scenario: str, gauges: Gauges) -> str:
+        """Return the exposition. gauges: metric -> {(variant, further labels): value}."""
         lines: list[str] = []
-        for name, text, buckets, sums_us in (
-            (
-                "lab_client_request_duration_seconds",
-                "From the (intended) start to the last byte, by outcome.",
-                self._buckets,
-                self._sums_us,
-            ),
-            (
-                "lab_client_schedule_lag_seconds",
-                "From the planned to the actual start of scheduled exchanges.",
-                self._lag_buckets,
-                self._lag_sums_us,
-            ),
+        for metric, buckets, sums_us in (
+            (DURATION, self._buckets, self._sums_us),
+            (SCHEDULE_LAG, self._lag_buckets, self._lag_sums_us),
         ):
-            lines += _header(name, "histogram", text)
+            name = metric.name
+            lines += metric.head()
             for labels, piled in buckets.items():
                 running = 0
                 for edge, count in zip((*map(repr, LADDER_S), "+Inf"), piled, strict=True):
@@ -102,18 +101,15 @@ class Metrics:
                     lines.append(f"{name}_bucket{_braces((*labels, ('le', edge)))} {running}")
                 lines.append(f"{name}_sum{_braces(labels)} {sums_us[labels] / 1e6!r}")
                 lines.append(f"{name}_count{_braces(labels)} {running}")
-        for word, text in SCHEDULE.items():
-            name = f"lab_client_{word}_total"
-            lines += _header(name, "counter", text)
-            lines += [f"{name}{_braces(labels)} {count}" for labels, count in self._schedule[word].items()]
-        name = "lab_client_errors_total"
-        lines += _header(name, "counter", "Answers that were wrong or missing, by kind.")
-        lines += [f"{name}{_braces(labels)} {count}" for labels, count in self._errors.items()]
-        for name, (text, series) in gauges.items():
-            lines += _header(name, "counter" if name.endswith("_total") else "gauge", text)
+        counters = {metric: self._schedule[word] for word, metric in SCHEDULE.items()}
+        for metric, counts in (counters | {RESPONSE_BYTES: self._bytes, ERRORS: self._errors}).items():
+            lines += metric.head()
+            lines += [f"{metric.name}{_braces(labels)} {count}" for labels, count in counts.items()]
+        for metric, series in gauges.items():
+            lines += metric.head()
             for (variant, further), value in series.items():
                 labels = self._base(self.scenario or scenario, variant) + further
-                lines.append(f"{name}{_braces(labels)} {value!r}")
+                lines.append(f"{metric.name}{_braces(labels)} {value!r}")
         return "\n".join(lines) + "\n"
 
     def _base(self, scenario: str, variant: str) -> Labels:
@@ -124,10 +120,6 @@ def _pile(series: dict[Labels, list[int]], labels: Labels, sparse: Mapping[int, 
     buckets = series.setdefault(labels, [0] * (len(LADDER_S) + 1))
     for rung, count in sparse.items():
         buckets[int(rung)] += count
-
-
-def _header(name: str, kind: str, text: str) -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
 
 
 def _braces(labels: Iterable[tuple[str, str]]) -> str:

@@ -66,6 +66,7 @@ class Own:
         request_type: str,
         name: str,
         response_time: float | None,
+        response_length: float | None = None,
         exception: BaseException | None = None,
         **_: Any,
     ) -> None:
@@ -76,6 +77,7 @@ class Own:
         start_ns = now_ns - round((response_time or 0.0) * 1e6)
         if exception is None:
             self._recorder.answer(row, start_ns, now_ns)
+            row.count_body(int(response_length or 0))
         else:
             self._recorder.error(row, name_failure(exception), start_ns, now_ns)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from swarm.row import AnyRow, Row
+from swarm.row import FAILED_CONNECT, AnyRow, Row
 
 NEVER_NS = 1 << 62
 
@@ -86,6 +86,8 @@ class Recorder:
         row._failed_us[(done_ns - start_ns) // 1000] += 1
         row._errors[kind] += 1
         row.failed += 1
+        if kind.endswith(FAILED_CONNECT):
+            row.connects_failed += 1
         if self._scoring and (start_ns >= self._since_ns or not row.holds):
             row.scored_errors[kind] += 1
 

@@ -38,6 +38,7 @@ class Piece:
     sent: int = 0
     late: int = 0
     dropped: int = 0
+    body_bytes: int | None = None  # of the right answers, where they are not all of one size
 
 
 class AnyRow(Protocol):
@@ -68,6 +69,7 @@ class AnyRow(Protocol):
 
 
 LIVE = ("users", "connecting", "established", "waiting")  # now
+FAILED_CONNECT = " in connect"  # how the kinds of errors end that are a connect's (kinds.name_errno)
 SINCE = ("answered", "failed", "planned", "sent", "late", "dropped")  # since the last window was opened
 
 
@@ -75,12 +77,14 @@ class Row:
     """The record of one variant under one name."""
 
     __slots__ = (
+        "_body_bytes",
         "_errors",
         "_failed_us",
         "_histogram_us",
         "answered",
         "body_bytes",
         "connecting",
+        "connects_failed",
         "established",
         "failed",
         "first_connect_ns",
@@ -104,29 +108,39 @@ class Row:
         self.title = f"{variant} {name}"  # Locust's table and errors have one name per row
         self.is_logged = False
         self.users = self.connecting = self.established = self.opened = self.answered = self.failed = self.sent = 0
+        self.connects_failed = 0
+        self._body_bytes: int | None = None  # of right answers; None: they are all of one size
         self.first_connect_ns = self.last_established_ns = 0
         self.open: set[Exchange] = set()
         self.scored_us: dict[int, int] = defaultdict(int)
         self.scored_errors: dict[str, int] = defaultdict(int)
         self.take()
 
+    def count_body(self, length: int) -> None:
+        """Add the body of one right answer, in bytes; for requests whose answers are not all of one size."""
+        self._body_bytes = (self._body_bytes or 0) + length
+
     def take(self) -> Piece:
         """Return what was gathered since the last take, and start anew; constant time."""
         piece = None
         if hasattr(self, "_errors"):
-            piece = Piece(self._histogram_us, self._failed_us, self._errors)
+            piece = Piece(self._histogram_us, self._failed_us, self._errors, body_bytes=self._body_bytes)
+        self._body_bytes = None
         self._histogram_us: dict[int, int] = defaultdict(int)
         self._failed_us: dict[int, int] = defaultdict(int)
         self._errors: dict[str, int] = defaultdict(int)
         return piece or Piece({}, {}, {})
 
     def begin_window(self) -> None:
-        self.answered = self.failed = self.sent = 0
+        self.answered = self.failed = self.sent = self.connects_failed = 0
         self.first_connect_ns = self.last_established_ns = 0
         self.scored_us, self.scored_errors = defaultdict(int), defaultdict(int)
 
     def standing(self) -> dict[str, Any]:
-        told = {key: getattr(self, key, 0) for key in ("variant", "name", *LIVE, *SINCE, "opened")}
+        told = {
+            key: getattr(self, key, 0)
+            for key in ("variant", "name", "method", *LIVE, *SINCE, "opened", "connects_failed")
+        }
         # A hold's exchange begins before its connect: those that still connect have not asked.
         told["waiting"] = max(0, sum(1 for exchange in self.open if exchange.started_ns) - self.connecting)
         return told | {

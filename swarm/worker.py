@@ -26,6 +26,7 @@ from swarm.choice import Choice, choose, is_for_engine
 from swarm.engine.binding import EngineMissing, EngineRefused
 from swarm.fleet import Fleet
 from swarm.guard import Guard, TargetRefused
+from swarm.looplag import LoopLag
 from swarm.own import Own
 from swarm.recorder import Recorder
 from swarm.release import release_for_ever
@@ -61,6 +62,7 @@ class Worker:
         self.fleet = Fleet(self.recorder, client.ME, settings.opening, share)
         self.own = Own(own_classes, self.recorder) if own_classes else None
         self.choice: Choice | None = None
+        self._lag = LoopLag()
         self._users: dict[str, int] = {}
         self._complained: set[str] = set()
         self._releases = False
@@ -89,6 +91,7 @@ class Worker:
             self.own.listen(events)
         spawn_in_slices(self.runner)
         gevent.spawn(client.watch_deadlines)
+        gevent.spawn(self._lag.watch, gevent.sleep)
         gevent.spawn(self._report_for_ever)
 
     def take_target(self) -> Target | None:
@@ -269,6 +272,7 @@ class Worker:
                 "scenario": self.choice.scenario.name if self.choice else None,
                 "cpu_ratio": (cpu_ns - self._cpu_ns) / passed_ns,
                 "engine_cpu_ratio": None if engine_ns is None else (engine_ns - self._engine_ns) / passed_ns,
+                "loop_lag_s": self._lag.worst_s(),
                 "memory_bytes": _read_rss_bytes(),
                 "rows": [row.standing() for row in self.recorder.rows.values()],
                 "deltas": deltas,

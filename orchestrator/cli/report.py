@@ -18,25 +18,45 @@ from orchestrator.report.page.plain import render_csv, render_junit, render_mark
 from orchestrator.results.folder import run_folder
 from orchestrator.results.store import open_store
 from orchestrator.run import results_folder
+from orchestrator.serve import Server, Site
 from orchestrator.up import state_folder
 
+_PORT = 8090  # beside Locust's 8089
 FORMATS = {"html": "html", "markdown": "md", "json": "json", "csv": "csv", "junit": "xml"}
 
 
-@lab.command(epilog="Examples: lab report, lab report --format markdown --out -, lab report RUN1 RUN2 --out both.html")
+EPILOG = (
+    "Examples: lab report, lab report --format markdown --out -, lab report RUN1 RUN2 --out both.html, "
+    "lab report --serve"
+)
+
+
+@lab.command(epilog=EPILOG)
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
-@click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="html", help="What to write (html).")
+@click.option("--format", "kind", type=click.Choice(list(FORMATS)), help="What to write (html).")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to (the run's folder); - is stdout."
 )
+@click.option("--serve", is_flag=True, help="Show kept runs on the live page, on 127.0.0.1, until Ctrl-C.")
+@click.option("--port", type=click.IntRange(0, 65535), help="With --serve: where (8090); 0 takes any that is free.")
 @click.pass_obj
-def report(ctx: Context, run_ids: tuple[str, ...], kind: str, out: Path | None) -> None:
-    """Write a report of the newest run, or of the runs named (a unique beginning will do)."""
+def report(
+    ctx: Context, run_ids: tuple[str, ...], kind: str | None, out: Path | None, serve: bool, port: int | None
+) -> None:
+    """Write a report of the newest run, or of the runs named (a unique beginning will do); or show them, --serve."""
+    if serve and (kind or out or len(run_ids) > 1):
+        raise BadInput("--serve shows every kept run on one page: leave --format and --out away, name one run at most")
+    if port is not None and not serve:
+        raise BadInput("--port belongs to --serve; write: lab report --serve --port N")
     results = results_folder(ctx.root)
     if not (results / "lab.db").exists():
         raise BadInput(f"{results / 'lab.db'}: there are no results yet. Next: lab run quick")
     with open_store(results / "lab.db") as store:
         runs = [store.read_run(run_id) for run_id in run_ids] or [store.read_run(None)]
+    if serve:
+        _show(ctx, Site(results, runs[0].run_id if run_ids else ""), _PORT if port is None else port)
+        return
+    kind = kind or "html"
     path = out or run_folder(results, runs[0].run_id) / f"report.{FORMATS[kind]}"
     text = _render(ctx, runs, kind, path, results / "runs")
     if str(path) == "-":
@@ -50,6 +70,13 @@ def report(ctx: Context, run_ids: tuple[str, ...], kind: str, out: Path | None) 
             f"{path}: expected to write the report, but {error.strerror or error}. Try: --out FILE"
         ) from error
     click.echo(str(path))
+
+
+def _show(ctx: Context, site: Site, port: int) -> None:
+    with Server(site, port) as server:
+        click.echo(server.address)
+        ctx.say("open it in a browser; Ctrl-C ends it")
+        server.serve_forever()
 
 
 def _render(ctx: Context, runs: list[Run], kind: str, path: Path, folder: Path) -> str:

@@ -42,7 +42,7 @@ def service_recipes(architecture: str, prometheus_yml: str, cache: Path) -> dict
                 "swarm": HOME / "swarm",
                 "contract": HOME / "orchestrator" / "contract",
                 "swarm-requirements.lock": lock,
-                "web/plotly.min.js": _chart_library(),
+                "web/plotly.min.js": chart_library(),
                 "web/panels.json": live.text().encode(),
             },
             bulky=lambda: {"wheelhouse": _wheelhouse(lock, architecture, cache)},
@@ -117,7 +117,7 @@ def _packages(variant: Variant, dockerfile: Path) -> dict[str, str]:
     return {"PACKAGES": " ".join(variant.packages)}
 
 
-def _chart_library() -> Path:
+def chart_library() -> Path:
     """Return Plotly's JavaScript, which its Python package carries: pinned by the lock file like the rest."""
     found = find_spec("plotly")
     if found is None or found.origin is None:

@@ -40,6 +40,9 @@ class SwarmState:
     first_connect_s: float | None = None  # when the first connect of the window began; None: none has
     last_established_s: float | None = None  # when the last one was done
     memory_bytes: Mapping[str, int] = field(default_factory=dict)  # worker id -> RSS, of those that said
+    run_id: str = ""  # the labels of the client side's series now
+    scenario: str = ""
+    ramp: str = ""  # how far a ramp is, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,9 @@ class Master:
             memory_bytes={
                 str(w["id"]): int(w["memory_bytes"]) for w in seen["workers"] if w.get("memory_bytes") is not None
             },
+            run_id=str(seen.get("run_id", "")),
+            scenario=str(seen.get("scenario", "")),
+            ramp=str(seen.get("ramp", "")),
         )
 
     def wait_ready(self, deadline_s: float) -> None:
@@ -142,7 +148,7 @@ class Master:
             time.sleep(0.05)
 
     def label(self, run_id: str, scenario: str) -> None:
-        """Set the labels of the client side's series."""
+        """Set the labels of the client side's series. scenario: "": each test's own."""
         self._call("POST", "/lab/labels", json={"run_id": run_id, "scenario": scenario})
 
     def forget(self, workers: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """Turn runs and trials into the files of a run's folder: results/runs/<run id>/.
 
-run.json holds plan and host facts, trial-003-c-epoll-plain.json one trial with its whole histogram. Each file appears
-complete or not at all. The database is the store of record; these are for reading, copying and other tools.
+run.json holds plan and host facts, trial-003-c-epoll-plain.json one trial with its whole histogram; its time series lie
+beside it (series.py). Each file appears complete or not at all. The database is the store of record; these are for
+reading, copying and other tools.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.errors import StoreDamaged
-from orchestrator.model import Plan, TrialResult
+from orchestrator.model import Plan, TrialResult, TrialSpec
 from orchestrator.results.codec import encode
 
 
@@ -55,9 +57,40 @@ def write_run(
 
 def write_trial(results: Path, run_id: str, result: TrialResult) -> Path:
     """Write one trial with everything known of it, and return its path. Raises StoreDamaged."""
-    spec = result.spec
-    name = f"trial-{spec.index:03d}-{_plain_name(spec.variant)}-{_plain_name(spec.scenario)}.json"
-    return _write(run_folder(results, run_id) / name, result)
+    return _write(run_folder(results, run_id) / f"trial-{trial_name(result.spec)}.json", result)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, as its folder tells."""
+
+    suite: str
+    planned: tuple[tuple[str, str], ...]  # (variant, scenario) in the order of the plan
+    finished: int
+    is_over: bool
+
+
+def read_progress(results: Path, run_id: str) -> Progress | None:
+    """Return how far a run is; None where there is no such run. Raises StoreDamaged."""
+    folder = run_folder(results, run_id)
+    path = folder / "run.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        planned = tuple((str(spec["variant"]), str(spec["scenario"])) for spec in told["plan"]["trials"])
+        finished = sum(1 for _ in folder.glob("trial-*.json"))
+        return Progress(str(told["suite"]), planned, finished, told["finished_at"] is not None)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise StoreDamaged(
+            f"{path}: expected a run's plan as the lab wrote it, but {type(exc).__name__}: {exc}. "
+            f"The database has it too: lab show {run_id}"
+        ) from exc
+
+
+def trial_name(spec: TrialSpec) -> str:
+    """Return what a trial's files are called: 003-c-epoll-plain."""
+    return f"{spec.index:03d}-{_plain_name(spec.variant)}-{_plain_name(spec.scenario)}"
 
 
 def _plain_name(text: str) -> str:
@@ -67,12 +100,17 @@ def _plain_name(text: str) -> str:
 
 def _write(path: Path, document: object) -> Path:
     text = json.dumps(encode(document), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+    return keep(path, text.encode())
+
+
+def keep(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all, replacing an earlier one, and return its path. Raises StoreDamaged."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with partial.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)

@@ -195,6 +195,7 @@ def test_the_verbs_are_these() -> None:
         "tune",
         "up",
         "verify",
+        "watch",
     ]
 
     assert expected == VERBS

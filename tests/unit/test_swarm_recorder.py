@@ -163,17 +163,17 @@ def test_fold_and_metrics_count_every_request_once() -> None:
     fold = Fold(row, row.take())
     list(fold.steps())
     metrics = Metrics()
-    metrics.add({"scenario": "plain", "deltas": [fold.delta()]})
+    metrics.add({"scenario": "plain", "rows": [], "deltas": [fold.delta()]})
 
     lines = metrics.render("plain", {}).splitlines()
 
     assert {0.3: 20, 2000: 3} == fold.response_times
     base = 'run_id="arena",scenario="plain",variant="c-epoll"'
-    duration = f'lab_client_request_duration_seconds_bucket{{{base},name="/plain",outcome="answered",le='
+    duration = f'lab_client_request_duration_seconds_bucket{{{base},method="GET",name="/plain",outcome="answered",le='
     assert f'{duration}"0.00025"}} 0' in lines
     assert f'{duration}"0.0005"}} 20' in lines
     assert f'{duration}"+Inf"}} 23' in lines
-    assert f'lab_client_request_duration_seconds_count{{{base},name="/plain",outcome="failed"}} 2' in lines
+    assert f'lab_client_request_duration_seconds_count{{{base},method="GET",name="/plain",outcome="failed"}} 2' in lines
     assert f'lab_client_errors_total{{{base},kind="a \\"quoted\\" kind"}} 2' in lines
 
 
@@ -271,7 +271,7 @@ def test_schedule_reaches_the_metrics() -> None:
     list(scheduled.steps())
     other = Fold(Row("w", "/plain"), Piece({10: 1}, {}, {}))
     list(other.steps())
-    metrics.add({"scenario": "x", "deltas": [scheduled.delta(), other.delta()]})
+    metrics.add({"scenario": "x", "rows": [], "deltas": [scheduled.delta(), other.delta()]})
     lines = metrics.render("x", {}).splitlines()
     base = 'run_id="arena",scenario="x",variant="v"'
 
@@ -280,7 +280,7 @@ def test_schedule_reaches_the_metrics() -> None:
     assert f'lab_client_schedule_lag_seconds_bucket{{{base},le="0.0001"}} 3' in lines
     assert f'lab_client_schedule_lag_seconds_bucket{{{base},le="0.05"}} 4' in lines
     assert f"lab_client_schedule_lag_seconds_sum{{{base}}} 0.03015" in lines
-    assert [] == [line for line in lines if 'variant="w"' in line and "duration" not in line]
+    assert [] == [line for line in lines if 'variant="w"' in line and "duration" not in line and "bytes" not in line]
 
 
 def test_two_workers_of_one_name_stay_apart() -> None:
