@@ -95,11 +95,20 @@ def state(run_id: str = "arena") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def screen(now: Now, ascii_only: bool = False) -> str:
-    console = Console(width=140, no_color=True, force_terminal=False)
+def screen(now: Now, width: int = 140, ascii_only: bool = False) -> str:
+    console = Console(width=width, no_color=True, force_terminal=False)
     with console.capture() as shown:
-        console.print(watch_screen(now, ascii_only))
+        console.print(watch_screen(now, width, ascii_only))
     return shown.get()
+
+
+def test_an_ordinary_terminal_shows_every_figure_whole() -> None:
+    """Eighty columns: no bar, no users, and nothing is cut."""
+    text = screen(replace(NOW, variants=(replace(BUSY, variant="go-nethttp"),)), width=80)
+    (row,) = (line for line in text.splitlines() if line.startswith("go-nethttp"))
+
+    assert "go-nethttp 101,234 310 µs 1.20 ms 0 50 0.98 3.10 MiB 1" == " ".join(row.split())
+    assert "…" not in text
 
 
 def test_the_screen_has_the_essentials() -> None:
