@@ -11,7 +11,7 @@ import pytest
 from orchestrator.report.nightdocument import changes_table, night_document, shift
 from orchestrator.report.page.content import read_run
 from orchestrator.report.page.html import relative_folder, render_html
-from orchestrator.report.page.nightly import NightSection, night_section
+from orchestrator.report.page.nightly import NightSection, _ticks, night_section
 from orchestrator.report.text import open_console
 from orchestrator.verdicts.night import Night, judge_night
 from tests.unit.nights import host, steady
@@ -54,6 +54,19 @@ def test_the_history_is_drawn_with_its_changes(section: NightSection) -> None:
     assert [12, 12, 12, 1] == [len(line["x"]) for line in data]
     assert ["2026-01-09T02:30:00+00:00"] == data[-1]["x"]
     assert "plain: how did the throughput go, night by night?" == chart.question
+
+
+@pytest.mark.parametrize(
+    ("top", "ticks"),
+    [
+        (53_261.0, [0.0, 20_000.0, 40_000.0]),
+        (1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0.0049, [0.0, 0.001, 0.002, 0.003, 0.004]),
+    ],
+)
+def test_the_axis_has_round_numbers(top: float, ticks: list[float]) -> None:
+    """A person reads them."""
+    assert ticks == pytest.approx(_ticks(top))
 
 
 def test_a_change_is_listed_with_what_else_is_different(section: NightSection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -132,7 +133,7 @@ def _chart(scenario: str, figure: Figure, lines: Sequence[History], marks: Seque
             customdata=[f"{mark.variant} {shift(mark.ratio)}" for mark in marks], hovertemplate="%{customdata}",
         )  # fmt: skip
     top = max(point.value for line in lines for point in line.points)
-    ticks = [top * i / 4 for i in range(5)]
+    ticks = _ticks(top)
     drawing.update_layout(
         template="none", height=320, margin={"l": 10, "r": 10, "t": 8, "b": 40}, paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", legend={"orientation": "h", "y": -0.18},
@@ -146,6 +147,13 @@ def _chart(scenario: str, figure: Figure, lines: Sequence[History], marks: Seque
     question = f"{scenario}: how did the {figure.title} go, night by night?"
     document = json.dumps(drawing.to_plotly_json(), allow_nan=False, default=str)
     return Chart(f"{scenario}-history-{figure.name}", question, document)
+
+
+def _ticks(top: float) -> list[float]:
+    """Return three to six round numbers from 0 up to `top`."""
+    power = 10.0 ** math.floor(math.log10(top))
+    step = next(power * part for part in (0.2, 0.25, 0.5, 1.0, 2.0) if top / (power * part) <= 5.0)
+    return [step * n for n in range(int(top / step) + 1)]
 
 
 def _text(figure: Figure, value: float) -> str:
