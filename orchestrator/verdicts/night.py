@@ -27,6 +27,7 @@ EXIT_CODES: Mapping[Word, int] = {"fine": 0, "regression": 1, "undecided": 4}
 
 # Changes of the last nights are news; older ones are in the history's table.
 NEWS_NIGHTS = 7
+_NOTHING = "tonight and the baseline have no pairing in common"
 _NAMED = 4  # things in one sentence; the table has them all
 
 
@@ -86,8 +87,9 @@ def judge_night(
         compared = compare_nights(baseline, tonight, worth, lambda *key: noise.get(key, 0.0), stable)
         undecided = [*undecided, *(name for name in _undecided(compared.judged) if name not in undecided)]
     changes = find_all_changes(nights, worth, stable)
+    is_empty = compared is not None and not compared.judged
     regressions = [one for one in compared.judged if one.is_regression] if compared else []
-    word: Word = "regression" if regressions or refused else "undecided" if undecided or trouble else "fine"
+    word: Word = "regression" if regressions or refused else "undecided" if undecided or trouble or is_empty else "fine"
     said = [*remarks, *(compared.remarks if compared else ())]
     if baseline is not None:
         said += _since(baseline, tonight, regressions)
@@ -157,7 +159,11 @@ def _of_tonight(
     elif not regressions:
         words = Counter(one.word for one in compared.judged)
         told = [f"{words[word]} {name}" for word, name in _COUNTED if words[word]]
-        said.append(f"nothing is known to be worse than the baseline: {', '.join(told) or 'nothing in common'}")
+        if not words:
+            only = "only a stable variant is in both, and nobody can judge it" if compared.plain else _NOTHING
+            said.append(f"{only}, so nothing was compared")
+        elif set(words) != {"undecided"}:
+            said.append(f"nothing is known to be worse than the baseline: {', '.join(told)}")
     sentence = "; ".join(said)
     return sentence[0].upper() + sentence[1:] + "."
 

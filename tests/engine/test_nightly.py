@@ -20,7 +20,7 @@ SUITES = {
     "tiny": {
         "scenarios": ["brief"],
         "variants": ["c-epoll", "c-threads"],
-        "trials": 2,
+        "trials": 1,
         "profile": "default",
         "seed": 3,
     },

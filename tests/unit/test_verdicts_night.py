@@ -77,7 +77,15 @@ def test_too_few_blocks_are_undecided() -> None:
     found = judged(steady(2, LEVELS, blocks=5), [], night(1))
 
     assert ("undecided", 4) == (found.word, found.exit_code)
-    assert "nothing can be said of fast on plain" in found.sentences[0].lower()
+    assert "Nothing can be said of fast on plain, rock on plain and stone on plain." == found.sentences[0]
+
+
+def test_a_baseline_of_other_variants_is_no_comparison() -> None:
+    """Nothing in common: undecided, because a night that was not compared must not look fine."""
+    found = judged(night(2), [], steady(1, {"old": 1.0}, control="old"))
+
+    assert ("undecided", 4) == (found.word, found.exit_code)
+    assert "Tonight and the baseline have no pairing in common, so nothing was compared." == found.sentences[0]
 
 
 def test_a_refused_variant_is_a_failure_and_a_void_pairing_undecided() -> None:
