@@ -76,7 +76,7 @@ def _sides(old: Run, new: Run) -> dict[tuple[str, str], tuple[Side, Side]]:
     planned = [dict.fromkeys((spec.scenario, spec.variant) for spec in run.plan.trials) for run in (old, new)]
     return {
         (scenario, variant): (
-            side(f"{variant} in {old.run_id}", variant, scenario, old.trials),
+            side("baseline", variant, scenario, old.trials),
             side(variant, variant, scenario, new.trials),
         )
         for scenario, variant in planned[0]
