@@ -17,6 +17,9 @@ Threads = Literal["few", "per-connection"]
 Processes = Literal["one", "reuseport", "own"]
 _WITHOUT_RUNTIME = ("c", "rust")  # languages whose servers have nothing between them and the kernel to tell of
 
+# Ends the second name of a variant that runs twice in a suite, the A/A control; no declared name has a "~".
+CONTROL = "~control"
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -60,6 +63,7 @@ class Variant:
     answers: str = ""  # what it answers there
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)  # {host} and {port} stand for where it is to listen
+    same_as: str = ""  # an A/A control: the variant whose image it is, under this second name
 
     @property
     def has_contract_routes(self) -> bool:
@@ -171,6 +175,36 @@ class Arena:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Which nights keep their run folders; the database keeps every trial. Baseline and newest night always stay."""
+
+    nights: int
+    most_bytes: int | None  # of all their folders together; None: no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who hears of a night's verdict. At most one place names the webhook, and never the lab file itself."""
+
+    webhook_env: str = ""  # the environment variable that holds the URL
+    webhook_file: str = ""  # or the file
+    command: tuple[str, ...] = ()
+    when: Literal["always", "not-fine"] = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Nightly:
+    """What `lab nightly` runs, and what becomes of it."""
+
+    suite: str
+    at: str  # "02:30", the machine's own time of day
+    control: str  # the variant that runs a second time under another name, A/A; "": the suite's first
+    stable: tuple[str, ...]  # variants nobody changes: what all of them show is the machine's doing
+    keep: Keep
+    notify: Notify
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """Everything lab.yaml and the variants' manifests declare."""
 
@@ -183,6 +217,7 @@ class Lab:
     observability: Observability
     arena: Arena
     grafana: Grafana = field(default_factory=Grafana)
+    nightly: Nightly | None = None
 
 
 @dataclass(frozen=True, slots=True)

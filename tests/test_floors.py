@@ -41,6 +41,7 @@ STORY = frozenset(
         "grafana",
         "past",
         "scaffold",
+        "nightly",
         "verifying",
     }
 )

@@ -22,6 +22,7 @@ def find_contradictions(lab: LabFile, variants: Collection[str], sound: Mapping[
         *(found for name, profile in lab.profiles.items() for found in _cpus(("profiles", name), profile)),
         *(found for name, scenario in lab.scenarios.items() for found in find_misfits(("scenarios", name), scenario)),
         *_references(lab, variants),
+        *_nightly(lab, variants),
         *_arena_ports(lab, sound),
         *_ports(lab),
         *find_grafana_contradictions(lab),
@@ -81,6 +82,29 @@ def _without(where: Where, suite: SuiteSection, variants: Collection[str]) -> It
         yield (*where, "without"), "expected only beside 'variants: all'; remove it, and the names from the list"
     elif variants and not set(variants) - set(suite.without):
         yield (*where, "without"), "leaves no variant; write fewer"
+
+
+def _nightly(lab: LabFile, variants: Collection[str]) -> Iterator[Complaint]:
+    if lab.nightly is None:
+        return
+    notify, suite = lab.nightly.notify, lab.suites.get(lab.nightly.suite)
+    if notify.webhook_env and notify.webhook_file:
+        yield ("nightly", "notify", "webhook_file"), "webhook_env names the webhook already; remove one of the two"
+    if suite is None:
+        name = lab.nightly.suite
+        yield ("nightly", "suite"), f"{shown(name)} is not a suite; {advise(name, lab.suites)}"
+        return
+    took_part = list(variants) if suite.variants == ["all"] else suite.variants
+    runs = [name for name in took_part if name not in (suite.without or ())]
+    if lab.nightly.control is not None and lab.nightly.control not in runs:
+        yield ("nightly", "control"), _not_in(lab.nightly.control, lab.nightly.suite, runs)
+    for index, name in enumerate(lab.nightly.stable):
+        if name not in runs:
+            yield ("nightly", "stable", index), _not_in(name, lab.nightly.suite, runs)
+
+
+def _not_in(name: str, suite: str, runs: Sequence[str]) -> str:
+    return f"{shown(name)} does not run in suite {suite}; {advise(name, runs)}"
 
 
 def _reverts(where: Where, suite: SuiteSection, lab: LabFile) -> Iterator[Complaint]:

@@ -15,6 +15,7 @@ from orchestrator.config.grafana import build_grafana
 from orchestrator.config.schema import (
     ArenaSection,
     LabFile,
+    NightlySection,
     ObservabilitySection,
     ProfileSection,
     RampSection,
@@ -23,7 +24,7 @@ from orchestrator.config.schema import (
 )
 from orchestrator.config.variants import read_variants
 from orchestrator.config.yamltext import read_yaml
-from orchestrator.model import Arena, Lab, Observability, Profile, Ramp, Scenario, Suite, Variant
+from orchestrator.model import Arena, Keep, Lab, Nightly, Notify, Observability, Profile, Ramp, Scenario, Suite, Variant
 
 DEFAULT_WARMUP_S = 2.0  # never 0 by default: the first requests pay for connecting and for cold caches
 
@@ -58,6 +59,7 @@ def load_lab(path: Path) -> Lab:
         observability=_observability(declared.observability),
         arena=_arena(declared.arena, variants),
         grafana=build_grafana(declared.grafana, path.resolve().parent),
+        nightly=None if declared.nightly is None else _nightly(declared.nightly),
     )
 
 
@@ -144,6 +146,18 @@ def _observability(section: ObservabilitySection) -> Observability:
 
 def _arena(section: ArenaSection, variants: Mapping[str, Variant]) -> Arena:
     return Arena(profile=section.profile, variants=_resolve(section.variants, variants))
+
+
+def _nightly(section: NightlySection) -> Nightly:
+    notify = section.notify
+    return Nightly(
+        suite=section.suite,
+        at=section.at,
+        control=section.control or "",
+        stable=tuple(section.stable),
+        keep=Keep(section.keep.nights, section.keep.bytes),
+        notify=Notify(notify.webhook_env or "", notify.webhook_file or "", tuple(notify.command or ()), notify.when),
+    )
 
 
 def _resolve(names: list[str], variants: Mapping[str, Variant]) -> tuple[str, ...]:

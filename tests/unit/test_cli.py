@@ -180,6 +180,7 @@ def examples_of(verb: str) -> list[list[str]]:
 def test_the_verbs_are_these() -> None:
     """A new one is named here, on purpose."""
     expected = [
+        "baseline",
         "build",
         "check",
         "compare",
@@ -187,6 +188,7 @@ def test_the_verbs_are_these() -> None:
         "gc",
         "grafana",
         "new",
+        "nightly",
         "plan",
         "report",
         "run",
@@ -219,7 +221,8 @@ def test_help_lists_every_verb_and_what_the_exit_codes_mean(lab: Command) -> Non
     """Every code of the error tree is among them."""
     done = lab("--help")
     listed = re.findall(r"^  (\w+)  +\S", done.out.partition("Commands:")[2], re.MULTILINE)
-    codes = "0 fine, 1 failed verification, 2 bad input, 3 environment, 4 void or undecided, 130 interrupted."
+    codes = "0 fine, 1 regression or failed verification, 2 bad input, 3 environment, 4 void or undecided,"
+    codes += " 130 interrupted."
 
     assert (0, VERBS) == (done.code, listed)
     assert f"Exit codes: {codes}" == words(done.out)[-len(f"Exit codes: {codes}") :]

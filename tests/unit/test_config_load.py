@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.config.load import load_lab
 from orchestrator.errors import BadInput
-from orchestrator.model import Scenario
+from orchestrator.model import Keep, Nightly, Notify, Scenario
 
 ROOT = Path(__file__).parents[2]
 SIX = ["c-epoll", "c-threads", "go-nethttp", "py-asyncio", "seed-c", "seed-go"]
@@ -82,7 +82,7 @@ def test_the_lab_file_of_this_repository_declares_what_the_issue_asks_for(tmp_pa
         smoke.variants,
     )
     higher = ["catalogue", "c10k", "c100k", "c1m", "active", "open", "ramp", "storm", "ablation"]
-    assert ["quick", "first-light", "smoke", *higher] == list(lab.suites)
+    assert ["quick", "first-light", "smoke", "nightly", *higher] == list(lab.suites)
     assert (("plain", "hold-10k"), "c10k", 1) == (
         lab.suites["catalogue"].scenarios,
         lab.suites["catalogue"].profile,
@@ -320,3 +320,37 @@ def test_a_tokens_file_lies_beside_the_lab_file(tmp_path: Path) -> None:
     for written, expected in (("token", tmp_path / "token"), ("/run/token", Path("/run/token"))):
         path.write_text(f"{sound}\ngrafana:\n  url: http://g\n  token_file: {written}\n")
         assert expected == load_lab(path).grafana.token_file
+
+
+# --- nightly ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_nightly_of_the_repository_can_decide(tmp_path: Path) -> None:
+    """Ten blocks or more; its control and its stable variants run in it; nobody is told unless somebody writes whom."""
+    lab = load_lab(write_lab(tmp_path, *SIX, text=(ROOT / "lab.yaml").read_text(encoding="utf-8")))
+    nightly = lab.nightly
+    assert nightly is not None
+    suite = lab.suites[nightly.suite]
+
+    assert suite.trials >= 10
+    assert {nightly.control, *nightly.stable} <= set(suite.variants)
+    assert nightly.control not in nightly.stable
+    assert (Keep(60, 10 << 30), Notify(), "02:30") == (nightly.keep, nightly.notify, nightly.at)
+
+
+def test_a_nightly_is_read_whole(tmp_path: Path) -> None:
+    """Every key of the section; sizes become bytes."""
+    more = """
+nightly:
+  suite: quick
+  at: "23:59"
+  control: a
+  stable: [b]
+  keep: {nights: 7, bytes: 1.5GiB}
+  notify: {webhook_env: LAB_HOOK, command: [mail, "-s", "the night", me], when: not-fine}
+"""
+    lab = load_lab(write_lab(tmp_path, "a", "b", text=LAB + more))
+
+    told = Notify("LAB_HOOK", "", ("mail", "-s", "the night", "me"), "not-fine")
+    assert Nightly("quick", "23:59", "a", ("b",), Keep(7, 3 << 29), told) == lab.nightly
+    assert load_lab(write_lab(tmp_path, "a", "b", text=LAB)).nightly is None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.model import Run, TrialResult
+from orchestrator.model import CONTROL, Run, TrialResult, TrialSpec
 from orchestrator.report import figures
 from orchestrator.report.columns import Column, cost_columns, service_columns
 from orchestrator.report.page.charts import Chart, memory_chart, scenario_charts
+from orchestrator.report.page.nightly import NightSection
 from orchestrator.report.page.sentences import run_sentences
 from orchestrator.report.sidebyside import footnotes
 from orchestrator.report.text import timing_line
@@ -65,6 +67,7 @@ class Part:
     reproduce: str
     timing: str
     grafana: str = ""  # the run's time on Grafana's charts, where there is one
+    night: NightSection | None = None  # of a nightly
 
 
 def read_run(run: Run, grafana: str = "") -> Part:
@@ -78,7 +81,7 @@ def read_run(run: Run, grafana: str = "") -> Part:
         suite=run.suite,
         started_at=run.started_at,
         state=f"finished {run.finished_at}" if run.finished_at else "not finished: it is under way or ended abruptly",
-        sentences=tuple(run_sentences(by_scenario)),
+        sentences=tuple(run_sentences(_without_second_names(by_scenario))),
         sections=tuple(_section(run, rows) for rows in by_scenario.values()),
         charts=(overall,) if overall else (),
         facts=tuple(_facts(run.host)),
@@ -86,6 +89,14 @@ def read_run(run: Run, grafana: str = "") -> Part:
         timing=timing_line(run),
         grafana=grafana,
     )
+
+
+def _without_second_names(by_scenario: Mapping[str, Sequence[Summary]]) -> dict[str, list[Summary]]:
+    """An A/A control is nobody's rival."""
+    kept = {
+        scenario: [row for row in rows if not row.variant.endswith(CONTROL)] for scenario, rows in by_scenario.items()
+    }
+    return {scenario: rows for scenario, rows in kept.items() if rows}
 
 
 def _section(run: Run, rows: Sequence[Summary]) -> Section:
@@ -128,8 +139,17 @@ def _trial(trial: TrialResult) -> Trial:
         state="valid" if trial.void is None else "void",
         said=trial.void or "; ".join(trial.notes),
         figures=tuple((name, text) for name, text in shown if text != figures.UNKNOWN),
-        file=f"trial-{spec.index:03d}-{spec.variant}-{spec.scenario}.json",
+        file=_file(spec),
     )
+
+
+def _file(spec: TrialSpec) -> str:
+    """Return what the run's folder calls a trial's file (results/folder.py)."""
+    return f"trial-{spec.index:03d}-{_plain(spec.variant)}-{_plain(spec.scenario)}.json"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
 
 
 def _facts(host: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
