@@ -7,6 +7,8 @@ never edited once released: the next one is added behind it.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 APPLICATION_ID = 0x4E506C62  # "NPlb"
 
@@ -78,12 +80,27 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 def refuse_foreign(connection: sqlite3.Connection) -> None:
     """Raise ForeignDatabase unless the file is empty or one this lab can use; changes nothing."""
-    application_id, version = _pragma(connection, "application_id"), _version(connection)
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    with _one_instant(connection):
+        application_id, version = _pragma(connection, "application_id"), _version(connection)
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application_id != APPLICATION_ID and (tables or application_id or version):
         raise ForeignDatabase("another program's database")
     if version > len(MIGRATIONS):
         raise ForeignDatabase(f"a later lab's database (version {version}; this lab knows {len(MIGRATIONS)})")
+
+
+@contextmanager
+def _one_instant(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read as of one instant: between two reads another orchestrator may make the whole schema."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:  # damage ends it
+            connection.execute("ROLLBACK")
 
 
 def _version(connection: sqlite3.Connection) -> int:
