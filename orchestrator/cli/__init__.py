@@ -22,6 +22,7 @@ from orchestrator.cli import (
     report,
     run,
     standing,
+    transfer,
     tune,
     verify,
     watch,
@@ -31,7 +32,7 @@ from orchestrator.cli.group import lab
 
 __all__ = [
     "compare", "ending", "grafana", "group", "lab", "main", "new", "nightly", "plan", "report", "run", "standing",
-    "tune", "verify", "watch",
+    "transfer", "tune", "verify", "watch",
 ]  # fmt: skip
 
 
