@@ -321,6 +321,15 @@ class TrialResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """One process at work on a run: the first begins it, each later one resumes it."""
+
+    began_at: str  # UTC, ISO 8601
+    owner: Mapping[str, object]  # boot id, pid and start time of the process; whether it lives tells a running run
+    changes: tuple[str, ...] = ()  # what was no longer as when the run began, in words
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a plan as the store knows it."""
 
@@ -331,3 +340,7 @@ class Run:
     host: Mapping[str, object]  # host facts: kernel, CPUs, limits, engine, image digests
     plan: Plan
     trials: tuple[TrialResult, ...]
+    declared: Mapping[str, object] = field(default_factory=dict)  # what lab.yaml said: "scenario plain" -> its fields
+    sessions: tuple[Session, ...] = ()
+    aborted: str | None = None  # why it was given up
+    imported_at: str | None = None  # where it was carried out on another machine

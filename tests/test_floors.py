@@ -21,7 +21,10 @@ REPORT = frozenset({"report"})
 STORY = frozenset(
     {
         "trial",
+        "carry",
         "run",
+        "resume",
+        "transfer",
         "up",
         "pod",
         "offer",

@@ -10,7 +10,7 @@ from orchestrator.cli.group import Context, complain, lab
 from orchestrator.errors import BadInput
 from orchestrator.model import Run
 from orchestrator.report.comparetable import compare_document, compare_table
-from orchestrator.results.store import open_store
+from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
 from orchestrator.verdicts.compare import DEFAULT_THRESHOLD, Judged, judge_pairs, pairs_between, pairs_within
 
@@ -31,11 +31,11 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
 
     Two runs: each pairing of the newer against the same of the older. --variants: within one run, block by block.
     """
-    path = results_folder(ctx.root) / "lab.db"
-    if not path.exists():
-        raise BadInput(f"{path}: there are no results yet. Next: lab run quick --trials 6")
+    results = results_folder(ctx.root)
+    if not has_results(results):
+        raise BadInput(f"{results / 'lab.db'}: there are no results yet. Next: lab run quick --trials 6")
     worth = DEFAULT_THRESHOLD if threshold is None else threshold / 100.0
-    with open_store(path) as store:
+    with open_results(results, ctx.say) as store:
         if variants:
             run, baseline, candidates = _within(store.read_run, names)
             pairs = pairs_within(run, baseline, candidates)

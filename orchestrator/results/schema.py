@@ -39,6 +39,24 @@ CREATE TABLE trials (
 ) STRICT;
 """
 
+# What resuming needs: what was declared, who is or was at work on a run, and runs that were given up.
+_SECOND = """
+ALTER TABLE runs ADD COLUMN declared TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE runs ADD COLUMN imported_at TEXT;
+CREATE TABLE run_sessions (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  run_id TEXT NOT NULL REFERENCES runs (run_id),
+  began_at TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  changes TEXT NOT NULL
+) STRICT;
+CREATE TABLE run_aborts (
+  run_id TEXT PRIMARY KEY REFERENCES runs (run_id),
+  aborted_at TEXT NOT NULL,
+  reason TEXT NOT NULL
+) STRICT;
+"""
+
 
 def _append_only(table: str) -> str:
     return "".join(
@@ -48,7 +66,10 @@ def _append_only(table: str) -> str:
     )
 
 
-MIGRATIONS: tuple[str, ...] = (_FIRST + "".join(_append_only(table) for table in ("runs", "run_ends", "trials")),)
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST + "".join(_append_only(table) for table in ("runs", "run_ends", "trials")),
+    _SECOND + "".join(_append_only(table) for table in ("run_sessions", "run_aborts")),
+)
 
 
 class ForeignDatabase(Exception):

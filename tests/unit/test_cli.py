@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shlex
@@ -324,9 +325,48 @@ def test_show_finds_a_run_by_the_beginning_of_its_id(lab: Command) -> None:
         store.begin_run(run.run_id, "quick", "a", {}, run.plan)
         store.add_trial(run.run_id, run.trials[0])
 
-    assert Done(0, f"{run.run_id}  quick  not finished\n", "") == lab("show", "--list")
+    state = f"unfinished: 1 of 2 trials kept; go on with: lab run --resume {run.run_id}"
+    assert Done(0, f"{run.run_id}  quick  {state}\n", "") == lab("show", "--list")
     assert run.run_id == json.loads(lab("show", "--json", "20261123").out)["run_id"]
     assert (2, "", 1) == ((done := lab("show", "2027")).code, done.out, len(done.err.splitlines()))
+
+
+@pytest.mark.parametrize(
+    "more", [["--trials", "2"], ["--seed", "1"], ["--locustfile", "x.py"], ["--users", "5"], ["--variant", "c-epoll"]]
+)
+def test_a_run_is_resumed_as_it_was_planned(lab: Command, more: list[str]) -> None:
+    """Whatever would change the plan is refused before anything starts."""
+    done = lab("--file", SOUND, "run", "--resume", *more)
+
+    assert (2, False) == (done.code, lab.engine_was_called)
+    assert Done(2, "", done.err) == done
+    assert done.err.startswith("lab: --resume goes on with a run as it was planned")
+
+
+def test_a_resumed_run_ends_as_any_other(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run's name and --attempt reach the story; tables and exit code are those of `lab run`."""
+    asked: list[object] = []
+
+    def resumed(_lab: object, wanted: str | None, *_: object, attempt: bool) -> Scripted:
+        asked.append((wanted, attempt))
+        return Scripted(judge(make_run({"c-epoll": "no worker"})), 1.25)
+
+    monkeypatch.setattr(cli.run, "resume_run", resumed)
+
+    assert [4, 4] == [
+        lab("--file", SOUND, "run", "--resume").code, lab("--file", SOUND, "run", "--resume", "2026", "--attempt").code
+    ]  # fmt: skip
+    assert [(None, False), ("2026", True)] == asked
+
+
+def test_a_full_disk_is_one_line_wherever_it_is_met(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the lab's own records do not fit any more; no crash is claimed, and no log is tried."""
+    full = OSError(errno.ENOSPC, "No space left on device", "/x/.lab/lock")
+    monkeypatch.setattr(cli.standing, "bring_up", raising(full))
+
+    said = "lab: the disk is full (/x/.lab/lock); what was finished is kept. Free some space, then run again\n"
+    assert Done(3, "", said) == lab("--file", SOUND, "up")
+    assert ["s"] == files_here()
 
 
 # --- exit codes of what was started ----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from orchestrator.config.load import load_lab
 from orchestrator.errors import NotReady, StoreDamaged
-from orchestrator.model import Lab
+from orchestrator.model import Lab, Run
 from orchestrator.planning.plan import make_plan
 from orchestrator.report.watching import Figures, Now, Target, Trial, watch_document, watch_lines, watch_screen
 from orchestrator.results.folder import read_progress, run_folder, write_run
@@ -170,14 +170,14 @@ def test_figures_are_the_panels_own_asked_for_this_run(lab: Lab, service: Servic
 def test_the_trial_under_way_is_read_from_the_runs_folder(lab: Lab, service: Service) -> None:
     """One more than are finished; when the run is over, one more than there are."""
     plan = make_plan(lab, "quick", nofile_granted=None)
-    about: dict[str, Any] = {"suite": "quick", "started_at": "now", "host": {}, "plan": plan}
+    run = Run("r1", "quick", "now", None, {}, plan, ())
     results = lab.root / "results"
-    write_run(results, "r1", finished_at=None, **about)
+    write_run(results, run)
     service.state = state("r1")
     first = look(lab).trial
     (run_folder(results, "r1") / "trial-000-a-b.json").write_text("{}")
     second = look(lab).trial
-    write_run(results, "r1", finished_at="now", **about)
+    write_run(results, replace(run, finished_at="now"))
     last = look(lab).trial
 
     assert first == Trial("quick", 1, len(plan.trials), plan.trials[0].variant, plan.trials[0].scenario)
