@@ -11,13 +11,27 @@ from pathlib import Path
 from typing import NoReturn
 
 # Importing them adds their verbs to the group.
-from orchestrator.cli import compare, ending, grafana, group, new, plan, report, run, standing, tune, verify, watch
+from orchestrator.cli import (
+    compare,
+    ending,
+    grafana,
+    group,
+    new,
+    plan,
+    report,
+    run,
+    standing,
+    transfer,
+    tune,
+    verify,
+    watch,
+)
 from orchestrator.cli.ending import end
 from orchestrator.cli.group import lab
 
 __all__ = [
-    "compare", "ending", "grafana", "group", "lab", "main", "new", "plan", "report", "run", "standing", "tune",
-    "verify", "watch",
+    "compare", "ending", "grafana", "group", "lab", "main", "new", "plan", "report", "run", "standing", "transfer",
+    "tune", "verify", "watch",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import re
 import shlex
@@ -185,8 +186,10 @@ def test_the_verbs_are_these() -> None:
         "check",
         "compare",
         "down",
+        "export",
         "gc",
         "grafana",
+        "import",
         "new",
         "plan",
         "report",
@@ -357,6 +360,43 @@ def test_a_resumed_run_ends_as_any_other(lab: Command, monkeypatch: pytest.Monke
         lab("--file", SOUND, "run", "--resume").code, lab("--file", SOUND, "run", "--resume", "2026", "--attempt").code
     ]  # fmt: skip
     assert [(None, False), ("2026", True)] == asked
+
+
+def test_a_run_is_carried_from_one_lab_to_another(lab: Command) -> None:
+    """Export says where to and the digest; import says what came; the second time it is here already."""
+    run = make_run({"c-epoll": None, "seed-c": "no worker"})
+    Path("results").mkdir()
+    with open_store(Path("results/lab.db")) as store:
+        store.adopt(run)
+    exported = lab("export")
+    file = f"{run.run_id}.tar.gz"
+    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+    assert (0, "") == (exported.code, exported.err)
+    assert f"{file}: run {run.run_id}, 3 files, " == exported.out[: len(f"{file}: run {run.run_id}, 3 files, ")]
+    assert f", SHA-256 {digest}\n" == exported.out[-len(f", SHA-256 {digest}\n") :]
+    other = Path("other")
+    other.mkdir()
+    said = f"{file}: run {run.run_id}: "
+    seen = f". See it: lab show {run.run_id}\n"
+    assert [Done(0, f"{said}2 of 2 trials taken in{seen}", ""), Done(0, f"{said}is here already{seen}", "")] == [
+        lab("--file", "other/lab.yaml", "import", file) for _ in range(2)
+    ]
+    assert run.run_id == json.loads(lab("--file", "other/lab.yaml", "show", "--json", run.run_id).out)["run_id"]
+
+
+def test_what_cannot_be_carried_is_bad_input(lab: Command) -> None:
+    """No results, no such run, no such file: 2, one line, nothing written."""
+    Path("torn.tar.gz").write_bytes(b"\x1f\x8b")
+    for arguments, said in (
+        (["export"], "there are no results yet. Next: lab run quick"),
+        (["import", "none.tar.gz"], "lab: none.tar.gz: expected a file that lab export wrote, found none there"),
+        (["import", "torn.tar.gz"], "lab: torn.tar.gz: expected a run that lab export wrote, found not a whole tar.gz"),
+    ):
+        done = lab(*arguments)
+        assert (2, "", 1) == (done.code, done.out, len(done.err.splitlines()))
+        assert said in done.err
+    assert [] == [path.name for path in Path("results").iterdir()]
 
 
 def test_a_full_disk_is_one_line_wherever_it_is_met(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
