@@ -118,6 +118,17 @@ def test_processes_that_are_dear_together_are_not_counted_for_each_reading(known
     assert instances.count(both, fresh=True).age_s > 0.0
 
 
+def test_many_descriptors_are_looked_at_piece_by_piece(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five at a time: until the last of them there is no number, and then it is the right one."""
+    monkeypatch.setattr(anonymous, "SCAN_PIECE", 5)
+    instances = Instances(Path("/proc"))
+    samples = [instances.count([(known.process.pid, 1)], fresh=False) for _ in range(-(-known.open_fds // 5))]
+
+    assert known.open_fds > 10
+    assert {(None, None, None)} == {(one.instances, one.watches, one.rings) for one in samples[:-1]}
+    assert (1, 5, 0) == (samples[-1].instances, samples[-1].watches, samples[-1].rings)
+
+
 def test_a_sample_counts_dear_processes_one_by_one(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever was not got to is the next sample's, and until all have been counted there is no sum."""
     monkeypatch.setattr(anonymous, "AT_ONCE_S", 1e-9)
