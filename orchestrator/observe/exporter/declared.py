@@ -177,7 +177,7 @@ _OWN = (
     *_many("counter", "exporter", "seconds", "getrusage(2)", "", "", {
         "lab_collector_cpu_seconds_total": ("cpu_s", "CPU time of the exporter's process: what observing costs."),
     }),
-    Metric("lab_collector_source_seconds_total", "counter", "seconds", "Time spent reading a source.", "perf_counter",
+    Metric("lab_collector_source_seconds_total", "counter", "seconds", "CPU time spent reading a source.", "its thread",
            "", "", {"": "seconds"}, "source", "exporter"),
     Metric("lab_collector_errors_total", "counter", "errors", "Reads of a source that failed and gave no number.",
            "the exporter", "", "", {"": "errors"}, "source", "exporter"),

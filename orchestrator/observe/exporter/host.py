@@ -52,7 +52,7 @@ class Host:
             budget = source.budget
             if budget and not self._pace.is_due(source.name, _NAME, budget, fresh=False):
                 continue
-            started_s, started_cpu_s = time.perf_counter(), time.thread_time()
+            started_s = time.thread_time()
             values: dict[str, Value] = {}
             why = ""
             try:
@@ -68,9 +68,10 @@ class Host:
                     self._missing.pop(name, None)
                 self._values |= values
                 self._missing |= {name: why for name in source.gives if name not in values}
-            self._ledger.spent(source.name, time.perf_counter() - started_s)
+            cost_s = time.thread_time() - started_s
+            self._ledger.spent(source.name, cost_s)
             if budget:
-                self._pace.spent(source.name, _NAME, budget, time.thread_time() - started_cpu_s)
+                self._pace.spent(source.name, _NAME, budget, cost_s)
 
     def latest(self) -> Mapping[str, Value]:
         """Return name -> value, as declared.py knows them."""
