@@ -32,7 +32,10 @@ class Keeper:
 
     def take(self, result: TrialResult) -> str:
         """A trial has ended just now: keep the one before. Returns "", or in words why that one's are not kept."""
-        trouble = self._keep(datetime.fromisoformat(result.started_at).timestamp())
+        until_s = math.inf
+        if self._waiting is not None and _pairing(self._waiting[0]) == _pairing(result):
+            until_s = datetime.fromisoformat(result.started_at).timestamp()  # from then on the series are this one's
+        trouble = self._keep(until_s)
         self._waiting = result, time.time()
         return trouble
 
@@ -40,17 +43,21 @@ class Keeper:
         """Keep the last one as soon as it has been scraped; returns as `take` does."""
         if self._waiting is not None:
             sleep(max(0.0, self._waiting[1] + _SETTLED * self._interval_s - time.time()))
-        return self._keep(time.time())
+        return self._keep(math.inf)
 
     def _keep(self, until_s: float) -> str:
         if self._waiting is None:
             return ""
         (result, ended_s), self._waiting = self._waiting, None
-        # What the rates still show of it afterwards belongs to it, unless the next one has begun.
-        end_s = min(until_s, ended_s + RATE_OVER * self._interval_s)
+        # What the rates still show of it afterwards belongs to it.
+        end_s = min(until_s, time.time(), ended_s + RATE_OVER * self._interval_s)
         trouble = keep_charted(self._results, self._run_id, result, self._url, self._interval_s, end_s)
         spec = result.spec
         return f"{spec.scenario} {spec.variant}: its time series are not kept: {trouble}" if trouble else ""
+
+
+def _pairing(result: TrialResult) -> tuple[str, str]:
+    return result.spec.variant, result.spec.scenario
 
 
 def keep_charted(

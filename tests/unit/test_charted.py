@@ -153,15 +153,20 @@ def test_a_trial_is_kept_when_its_last_answers_have_been_scraped(prometheus: Pro
     assert 1 == len(slept)
 
 
-def test_what_rates_show_afterwards_belongs_to_the_trial(prometheus: Prometheus, tmp_path: Path) -> None:
-    """As long as a rate reaches back, and no longer, however late it is asked for."""
+@pytest.mark.parametrize(("variant", "rest_s"), [("c-threads", RATE_OVER), ("c-epoll", 0.0)])
+def test_what_rates_show_afterwards_belongs_to_the_trial(
+    prometheus: Prometheus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, rest_s: float
+) -> None:
+    """As long as a rate reaches back, though the next trial has begun at once; unless that one has the same series."""
     keeper = Keeper(tmp_path, "r1", prometheus.url, 1.0)
+    ended_s = time.time()
     keeper.take(make_result(ago_s=10.0))
-    before_s = time.time()
-    keeper.take(replace(make_result(ago_s=-60.0), spec=make_spec(4)))
+    following = replace(make_result(ago_s=0.0), spec=make_spec(4, variant))
+    monkeypatch.setattr("orchestrator.charted.time.time", lambda: ended_s + 10.0)
+    keeper.take(following)
     grid = read_tracks(list_tracks(tmp_path, "r1", "panels")[0]).grid
 
-    assert before_s + RATE_OVER - 2.0 <= grid.end_s <= before_s + RATE_OVER
+    assert ended_s + rest_s - 2.0 <= grid.end_s <= ended_s + rest_s + 0.5
 
 
 def test_why_a_trial_is_not_kept_names_it(tmp_path: Path) -> None:
