@@ -18,7 +18,7 @@ from pathlib import Path
 
 from orchestrator.arena import return_worker, standstill
 from orchestrator.carry import begin, go_on, new_session, now, open_for_run, take_up
-from orchestrator.charted import keep_charted
+from orchestrator.charted import Keeper
 from orchestrator.containers.clear import clear_abandoned, clear_owned
 from orchestrator.containers.control import ControlPlane, control_state
 from orchestrator.containers.engine import Say
@@ -237,11 +237,11 @@ def _carry(
     bench = make_bench(lab, ground, control, run.run_id, locustfile=locustfile, marks=marks)
     arena = make_site(ground, current_owner(STANDING), keep=True)
 
+    keeper = Keeper(results, run.run_id, control.prometheus_url, lab.observability.interval_s)
+
     def keep_series(result: TrialResult) -> None:
-        untold = keep_charted(results, run.run_id, result, control.prometheus_url, lab.observability.interval_s)
-        if untold:
-            spec = result.spec
-            progress.say(f"{spec.scenario} {spec.variant}: its time series are not kept: {untold}")
+        if untold := keeper.take(result):
+            progress.say(untold)
 
     with open_results(results, progress.say) as store, standstill(lab, arena, control):
         record(store, results, run)
@@ -250,6 +250,8 @@ def _carry(
                 store, results, run, lambda spec: execute(bench, spec), progress,
                 lambda spec: loaded_s(lab.scenarios[spec.scenario]), keep_series,
             )  # fmt: skip
+        if untold := keeper.finish():
+            progress.say(untold)
     for trouble in filter(None, (marks.close(), show_past(results, state_folder(lab.root), bench.exporter))):
         progress.say(trouble)
     return judge(done)

@@ -137,7 +137,8 @@ const Sources = (() => {
           const points = track.values.map((value, n) => [trial.start_s + (track.first + n) * trial.step_s - shift, value])
             .filter(([, value]) => value !== null);
           if (!found.has(key)) found.set(key, { name: name + suffix, labels: track.labels, points: [] });
-          found.get(key).points.push(...points);
+          const drawn = found.get(key).points, last = drawn.length > 0 ? drawn.at(-1)[0] : -Infinity;
+          drawn.push(...points.filter(([at]) => at > last)); // a trial's last seconds are the next one's first
         }
       }
       return [...found.values()].filter((one) => one.points.length > 0);

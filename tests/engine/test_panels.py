@@ -308,7 +308,7 @@ def test_the_time_series_of_each_trial_are_kept(lab: LabFile, watched: Watched) 
     scraped = [read_tracks(path) for path in list_tracks(results, watched.run_id, "series")]
     plan = [(t["variant"], t["scenario"]) for t in lab.show()["trials"]]
     names = {track.labels["__name__"] for one in scraped for track in one.tracks}
-    every = f'count by (__name__) ({{run_id="{watched.run_id}"}})'
+    every = f'count by (__name__) ({{run_id="{watched.run_id}",job!="runs"}})'  # the store has those
     held = query_range(PROMETHEUS, every, watched.began_s, watched.ended_s)
 
     assert plan == [(one.variant, one.scenario) for one in kept] == [(one.variant, one.scenario) for one in scraped]
@@ -316,6 +316,13 @@ def test_the_time_series_of_each_trial_are_kept(lab: LabFile, watched: Watched) 
     assert {panel.name for panel in panels_of_a_trial()} <= {track.panel for one in kept for track in one.tracks}
     assert {one.labels["__name__"] for one in held} <= names
     assert {metric.name for metric in METRICS if metric.kind != "histogram"} <= names
+    answers = {
+        (one.variant, one.scenario): max(v or 0.0 for t in one.tracks if t.panel == "throughput" for v in t.values)
+        for one in kept
+    }
+    assert {(v, "hold-short") for v in VARIANTS if v != "seed-c"} | {(v, "open-short") for v in FULL} <= {
+        pairing for pairing, most in answers.items() if most > 0.0
+    }
     for one in kept:
         shown = {track.labels.get("variant", one.variant) for track in one.tracks if track.panel == "threads"}
         assert {one.variant} == shown, one.scenario
