@@ -1,7 +1,7 @@
 """Run a suite as every night: with its A/A control, judged against the accepted baseline and the nights before.
 
-One nightly at a time; what an earlier one left when it was killed is marked aborted. Whatever happens, whoever is to be
-told of the night is told.
+One nightly at a time; one that was killed is finished by the next, or marked aborted. Whatever happens, whoever is to
+be told of the night is told.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.carry import open_settled
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import lab_id
 from orchestrator.errors import BadInput, EnvironmentMissing, LabError
@@ -27,8 +28,10 @@ from orchestrator.report.page.nightly import night_section
 from orchestrator.report.progress import Progress
 from orchestrator.results.baseline import Accepted, accept, read_baselines
 from orchestrator.results.folder import run_folder
+from orchestrator.results.mend import has_results, open_results
 from orchestrator.results.prune import choose, measure, remove
-from orchestrator.results.store import Store, open_store
+from orchestrator.results.store import Store
+from orchestrator.resume import abort_run, resume_run, unfinished
 from orchestrator.run import Outcome, only_one, results_folder, run_suite
 from orchestrator.units import format_bytes
 from orchestrator.up import state_folder
@@ -39,6 +42,8 @@ DOCUMENT, REPORT = "nightly.json", "nightly.html"  # in the run's folder; the fi
 
 # Four windows of the change-point search: a season and more, and read within seconds.
 MOST_NIGHTS = 200
+# A machine restarted in the night finishes what it began; after a working day its first half is another machine's.
+FINISH_WITHIN_S = 6 * 3600.0
 # cron gives jobs /usr/bin:/bin alone; engines and their tools also live here (Debian's docker.io: /usr/sbin/dockerd).
 _MORE_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/sbin")
 
@@ -85,19 +90,21 @@ def run_nightly(lab: Lab, settings: Nightly, progress: Progress, say: Say) -> Do
 
 
 def _night(lab: Lab, settings: Nightly, progress: Progress, say: Say) -> tuple[Night, Path]:
-    _settle(lab, settings, say)
-    done = run_suite(with_control(lab, settings.suite, settings.control), settings.suite, progress, say)
-    night = _judge(lab, settings, done.outcome)
-    report = _write(lab, done.outcome.run, night)
+    outcome = _take_up(lab, settings, progress, say)
+    if outcome is None:
+        both = with_control(lab, settings.suite, settings.control)
+        outcome = run_suite(both, settings.suite, progress, say).outcome
+    night = _judge(lab, settings, outcome, say)
+    report = _write(lab, outcome.run, night)
     _prune(lab, settings, say)
     return night, report
 
 
-def _judge(lab: Lab, settings: Nightly, outcome: Outcome) -> Night:
+def _judge(lab: Lab, settings: Nightly, outcome: Outcome, say: Say) -> Night:
     results = results_folder(lab.root)
     accepted = read_baselines(results).get(settings.suite)
     baseline, trouble = None, ""
-    with open_store(results / "lab.db") as store:
+    with open_results(results, say) as store:
         earlier = _earlier(store, settings.suite, outcome.run.run_id)
         if accepted is not None:
             try:
@@ -118,7 +125,11 @@ def _judge(lab: Lab, settings: Nightly, outcome: Outcome) -> Night:
 
 def _earlier(store: Store, suite: str, tonight: str) -> list[Run]:
     """Return the nights before, the oldest first, without the histograms that no history needs."""
-    entries = [e for e in store.list_runs() if e.suite == suite and e.finished_at and e.run_id != tonight]
+    entries = [
+        entry
+        for entry in store.list_runs()
+        if entry.suite == suite and entry.finished_at and entry.imported_at is None and entry.run_id != tonight
+    ]
     runs = []
     for entry in reversed(entries[:MOST_NIGHTS]):
         run = store.read_run(entry.run_id)
@@ -132,20 +143,41 @@ def is_nights(run: Run) -> bool:
     return any(spec.variant.endswith(CONTROL) for spec in run.plan.trials)
 
 
-def _settle(lab: Lab, settings: Nightly, say: Say) -> None:
-    """Mark the nightlies aborted that were killed. Raises EnvironmentMissing while another command is at work."""
+def _take_up(lab: Lab, settings: Nightly, progress: Progress, say: Say) -> Outcome | None:
+    """Finish the nightly that was killed a short while ago and return its outcome; mark older ones aborted.
+
+    None: there is none to finish. Raises EnvironmentMissing while another command is at work.
+    """
     results = results_folder(lab.root)
-    if not (results / "lab.db").exists():
-        return
-    with only_one(state_folder(lab.root), f"nightly {settings.suite}"), open_store(results / "lab.db") as store:
-        for entry in store.list_runs():
-            mark = run_folder(results, entry.run_id) / DOCUMENT
-            if entry.suite != settings.suite or entry.finished_at or mark.exists():
-                continue
-            if is_nights(store.read_run(entry.run_id)):
-                reason = f"killed after {entry.finished} of {entry.planned} trials, found by the next nightly"
-                _keep(mark, {"run_id": entry.run_id, "verdict": "aborted", "reason": reason})
-                say(f"run {entry.run_id} is marked aborted: {reason}")
+    if not has_results(results):
+        return None
+    with only_one(state_folder(lab.root), f"nightly {settings.suite}"), open_settled(results, say) as store:
+        found = [store.read_run(entry.run_id) for entry in unfinished(store) if entry.suite == settings.suite]
+    killed = [run for run in found if is_nights(run)]  # the newest first
+    young = killed[0] if killed and _age_s(killed[0]) < FINISH_WITHIN_S else None
+    for run in killed:
+        if run is not young:
+            _give_up(lab, run, f"killed after {len(run.trials)} of {len(run.plan.trials)} trials, too long ago", say)
+    if young is None:
+        return None
+    try:
+        return resume_run(lab, young.run_id, progress, say).outcome
+    except BadInput as error:  # something changed since: half of its figures would be another experiment's
+        _give_up(lab, young, f"killed, and not to be resumed: {error}", say)
+        return None
+
+
+def _give_up(lab: Lab, run: Run, reason: str, say: Say) -> None:
+    abort_run(lab.root, run.run_id, reason, say)
+    _keep(
+        run_folder(results_folder(lab.root), run.run_id) / DOCUMENT,
+        {"run_id": run.run_id, "verdict": "aborted", "reason": reason},
+    )
+    say(f"run {run.run_id} is marked aborted: {reason}")
+
+
+def _age_s(run: Run) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(run.started_at)).total_seconds()
 
 
 def _write(lab: Lab, run: Run, night: Night) -> Path:
@@ -160,7 +192,7 @@ def _write(lab: Lab, run: Run, night: Night) -> Path:
 
 def _prune(lab: Lab, settings: Nightly, say: Say) -> None:
     results = results_folder(lab.root)
-    with open_store(results / "lab.db") as store:
+    with open_results(results, say) as store:
         nights = [
             entry.run_id
             for entry in reversed(store.list_runs())
@@ -209,15 +241,15 @@ def _of_failure(settings: Nightly, error: BaseException | None) -> dict[str, obj
 # --- the baseline, and the schedule ---------------------------------------------------------------------------------
 
 
-def accept_baseline(lab: Lab, wanted: str) -> tuple[str, Accepted, Accepted | None]:
+def accept_baseline(lab: Lab, wanted: str, say: Say) -> tuple[str, Accepted, Accepted | None]:
     """Accept a run as its suite's baseline; return the suite, what was accepted, and what was before.
 
     Raises BadInput for a run that is not there, came to no end, or has no valid trial.
     """
     results = results_folder(lab.root)
-    if not (results / "lab.db").exists():
+    if not has_results(results):
         raise BadInput(f"{results / 'lab.db'}: there are no results yet. Next: lab nightly")
-    with open_store(results / "lab.db") as store:
+    with open_results(results, say) as store:
         run = store.read_run(wanted)
     if run.finished_at is None:
         raise BadInput(f"run {run.run_id} did not come to its end; accept one that did (lab show --list)")

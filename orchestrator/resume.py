@@ -17,6 +17,7 @@ from orchestrator.containers.labels import current_owner
 from orchestrator.errors import BadInput
 from orchestrator.model import Lab, Run
 from orchestrator.own import SUITE as OWN
+from orchestrator.planning.control import with_second_names
 from orchestrator.planning.sameness import changed_ground, changed_words, declared, missing
 from orchestrator.report.progress import Progress
 from orchestrator.results.mend import open_results
@@ -44,6 +45,7 @@ def resume_run(lab: Lab, wanted: str | None, progress: Progress, say: Say, *, at
             if len(run.trials) == len(run.plan.trials):
                 say(f"run {run.run_id}: all {len(run.trials)} trials are kept; it is finished now")
                 return Scripted(judge(finish(store, results, run)), time.monotonic() - began_s)
+        lab = with_second_names(lab, (spec.variant for spec in run.plan.trials))
         _refuse_missing(lab, run)
         changes = changed_words(run.declared, declared(lab, run.plan))
         if not attempt:  # before minutes of building

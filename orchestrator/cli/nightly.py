@@ -117,7 +117,7 @@ def baseline(ctx: Context, verb: str, run_id: str | None, as_json: bool) -> None
         raise BadInput("lab baseline accept: expected a run; lab show --list names them, 'last' is the newest")
     if as_json:
         raise BadInput("--json belongs to lab baseline show")
-    suite, made, earlier = accept_baseline(ctx.lab(), run_id)
+    suite, made, earlier = accept_baseline(ctx.lab(), run_id, ctx.say)
     instead = f" instead of {earlier.run_id}" if earlier and earlier.run_id != made.run_id else ""
     click.echo(f"the nights of {suite} are compared with {made.run_id} from now on{instead}")
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -191,16 +192,53 @@ def test_two_nightlies_never_run_at_once(root: Path, nights: list[Run | BaseExce
 
 def test_a_killed_nightly_is_marked_aborted_by_the_next(root: Path, nights: list[Run | BaseException]) -> None:
     """Once, and it enters no history; a killed run that was no nightly is nobody's business here."""
-    killed = steady(1, LEVELS, finished=False)
+    killed = cut(steady(1, LEVELS, finished=False))
     keep(root, killed)
     nights += [steady(2, LEVELS), steady(3, LEVELS)]
     first, second = lab(root, "nightly"), lab(root, "nightly")
     mark = json.loads((folder(root, killed) / "nightly.json").read_text())
 
     assert (killed.run_id, "aborted") == (mark["run_id"], mark["verdict"])
-    assert f"run {killed.run_id} is marked aborted: killed after 40 of 40 trials" in first.output
+    assert f"run {killed.run_id} is marked aborted: killed after 39 of 40 trials, too long ago" in first.output
     assert "aborted" not in second.output
+    with open_store(root / "results" / "lab.db") as store:
+        assert store.read_run(killed.run_id).aborted == "killed after 39 of 40 trials, too long ago"
     assert "In 2 nights of history nothing changed." in second.output
+
+
+def cut(run: Run) -> Run:
+    """The last trial did not come to its end."""
+    return replace(run, trials=run.trials[:-1])
+
+
+def test_a_nightly_killed_an_hour_ago_is_finished_by_the_next(
+    root: Path, nights: list[Run | BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tonight's: judged, reported and told of, and no other run begins. What cannot go on is given up."""
+    began = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
+    killed, again = (replace(steady(n, LEVELS, finished=False), started_at=began) for n in (1, 2))
+    keep(root, cut(killed))
+    asked: list[str] = []
+
+    def resume_run(lab: Lab, run_id: str, *_: object) -> Scripted:
+        asked.append(run_id)
+        if run_id == again.run_id:
+            raise BadInput("kernel was 6.18, is 6.19")
+        with open_store(root / "results" / "lab.db") as store:
+            store.add_trial(run_id, killed.trials[-1])
+            store.finish_run(run_id, "now")
+            return Scripted(Outcome(store.read_run(run_id), (), ()), 0.0)
+
+    monkeypatch.setattr(module, "resume_run", resume_run)
+    done = lab(root, "nightly")
+    keep(root, cut(again))
+    nights.append(steady(3, LEVELS))
+    changed = lab(root, "nightly")
+
+    assert ([killed.run_id, again.run_id], 0, 0) == (asked, done.exit_code, changed.exit_code)
+    assert str(folder(root, killed) / "nightly.html") == done.stdout.splitlines()[-1]
+    assert f"run {again.run_id} is marked aborted: killed, and not to be resumed: kernel was 6.18" in changed.stderr
+    assert [killed.run_id, steady(3, LEVELS).run_id] == [one["RUN"] for one in told(root)]
 
 
 def test_old_nights_lose_their_folders_and_keep_their_trials(root: Path, nights: list[Run | BaseException]) -> None:
