@@ -19,7 +19,7 @@ import docker
 import pytest
 from junitparser import JUnitXml
 
-from tests.engine.conftest import ROOT, LabFile
+from tests.engine.conftest import ROOT, VARIANTS, LabFile
 
 SCENARIOS = {
     "short": {
@@ -98,14 +98,14 @@ def verified(lab: LabFile, tmp_path_factory: pytest.TempPathFactory) -> Verified
 
 @pytest.fixture(scope="module")
 def odd(make_lab: Any, tmp_path_factory: pytest.TempPathFactory) -> LabFile:
-    """c-epoll, the specimen, and a copy of c-epoll that loses memory."""
+    """The usual ones, and a copy of c-epoll that loses memory."""
     leaky = copied(tmp_path_factory.mktemp("servers"), "leaky")
     source = leaky / "server.c"
     text = source.read_text()
     changed = text.replace("\nint main(void)\n{\n", LOSES)
     assert text != changed
     source.write_text("#include <stdlib.h>\n" + changed)
-    variants = [{"path": str(path)} for path in (ROOT / "servers" / "c-epoll", ROOT / "servers" / "seed-c", leaky)]
+    variants = [{"path": str(path)} for path in (*(ROOT / "servers" / name for name in VARIANTS), leaky)]
     made: LabFile = make_lab(variants=variants, arena={"variants": ["c-epoll"]})
     return made
 
