@@ -47,7 +47,7 @@ SCENARIOS = {
 SUITES = {
     "panels": {
         "summary": "something for every panel", "scenarios": list(SCENARIOS), "variants": list(VARIANTS),
-        "trials": 1, "profile": "default", "seed": 3,
+        "trials": 1, "profile": "default", "seed": 3, "probe": "2s",
     },
 }  # fmt: skip
 ALL = {panel.name: panel for dashboard in DASHBOARDS for panel in dashboard.panels}
