@@ -69,13 +69,14 @@ class Ladder:
             return self._host
 
     def count_for(self, target: Target) -> Watched:
-        """Count for a target from now on, in place of an earlier one of that name."""
+        """Count for a target from now on, in place of an earlier one of that name. Raises NotCounting when it broke."""
         self.forget(target.name)
         watched = self._climb(target)
         if watched.reader is not None:
             watched.marks_s = tuple(round(watched.reader.ready_s + in_s, 6) for in_s in target.marks_in_s)
             for at_s in watched.marks_s:
                 watched.reader.mark(at_s)
+            watched.reader.read_now()  # nothing yet: where a counter begins, Prometheus must have seen it
         with self._lock:
             self._watched[target.name] = watched
         return watched
