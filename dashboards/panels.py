@@ -268,15 +268,20 @@ KEPT_SWITCHES = _kept(
 )  # fmt: skip
 KEPT_VALID = _kept("valid", "Valid trials, run by run", "How much does each point stand on?", "count", "trials_valid")
 KEPT_VOID = _kept("void", "Void trials, run by run", "Since when can trials not be used?", "count", "trials_void")
+# Probe windows last seconds. rate() spreads what it saw over its whole range, most of which was before the window;
+# irate() looks at the last two samples alone. What was counted is drawn as long as it is being counted. Two samples of
+# two sources are never of one instant: the exact figure of a whole window stands in `lab show`.
+_PROBED = "on (variant) (max by (variant) (lab_probe_active{$S}) == 1)"
 SYSCALLS = Panel(
     "syscalls-per-request", "System calls per answer", "How often does an answer cross into the kernel (probe window)?",
     "count",
-    (Query(f"{_BY} (rate(lab_bpf_syscalls_total{{$S}}[$I])) / {_BY} ({_ANSWERED})", "{{variant}}"),), "bpf",
+    (Query(f"{_BY} (irate(lab_bpf_syscalls_total{{$S}}[$I])) / ({_BY} (i{_ANSWERED}) > 0) and {_PROBED}",
+           "{{variant}}"),), "bpf",
 )  # fmt: skip
 EVENTS_PER_WAIT = Panel(
     "events-per-wait", "Events per epoll_wait", "How much of the ready list does a wait fetch (probe window)?", "count",
-    (Query(f"{_BY} (rate(lab_bpf_epoll_events_total{{$S}}[$I])) / {_BY} (rate(lab_bpf_epoll_waits_total{{$S}}[$I]))",
-           "{{variant}}"),), "bpf",
+    (Query(f"{_BY} (irate(lab_bpf_epoll_events_total{{$S}}[$I])) / "
+           f"({_BY} (irate(lab_bpf_epoll_waits_total{{$S}}[$I])) > 0)", "{{variant}}"),), "bpf",
 )  # fmt: skip
 RUNQUEUE_P99 = Panel(
     "runqueue-p99", "Ready until running", "How long does a thread wait for a CPU: p99 by eBPF, mean by schedstat?",
@@ -288,9 +293,9 @@ RUNQUEUE_P99 = Panel(
 )  # fmt: skip
 RESETS_BY_REASON = Panel(
     "resets-by-reason", "Resets and drops by reason", "Why did the kernel reset or drop (probe window)?", "per second",
-    (Query('sum by (variant, reason) (rate(lab_bpf_tcp_events_total{$S,event="reset_sent"}[$I]))',
+    (Query('sum by (variant, reason) (irate(lab_bpf_tcp_events_total{$S,event="reset_sent"}[$I]))',
            "{{variant}} reset {{reason}}"),
-     Query("sum by (variant, reason) (rate(lab_bpf_skb_drops_total{$S}[$I]))", "{{variant}} drop {{reason}}")), "bpf",
+     Query("sum by (variant, reason) (irate(lab_bpf_skb_drops_total{$S}[$I]))", "{{variant}} drop {{reason}}")), "bpf",
 )  # fmt: skip
 RUNG = Panel(
     "probe-rung", "Rung of the probes", "What counts inside the kernel here: eBPF, perf's events, or taskstats alone?",

@@ -5,6 +5,7 @@ Below both are taskstats and /proc, which need no probe: the exporter reads them
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -36,7 +37,12 @@ class Watched:
 
     @property
     def counts(self) -> Counts | None:
-        return self.kept or (self.reader.latest if self.reader is not None else None)
+        """The counts of this instant while it is counted, the last ones afterwards; None where nothing ever was."""
+        if self.kept is not None or self.reader is None:
+            return self.kept
+        with contextlib.suppress(NotCounting):
+            return self.reader.read_now()
+        return self.reader.latest
 
 
 class Ladder:

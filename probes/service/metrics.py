@@ -125,12 +125,11 @@ ERRORS = ("lab_collector_errors_total", "Reads of a source that gave nothing (er
 
 def render(ladder: Ladder) -> str:
     """Return the exposition of every known target's newest counts, and of the ladder itself."""
-    known = ladder.known()
+    known = [(watched, watched.counts) for watched in ladder.known()]
     lines: list[str] = []
     for metric in METRICS:
         lines += _head(metric.name, metric.kind, f"{metric.help} ({metric.unit}; {metric.source})")
-        for watched in known:
-            counts = watched.counts
+        for watched, counts in known:
             if counts is None:
                 continue
             labels = watched.target.labels
@@ -142,7 +141,7 @@ def render(ladder: Ladder) -> str:
     if host is not None:
         lines.append(_line(RUNG[0], {"rung": host[0]}, 1))
     lines += _head(ACTIVE[0], "gauge", ACTIVE[1])
-    for watched in known:
+    for watched, _ in known:
         is_on = watched.reader is not None and watched.reader.is_counting
         lines.append(_line(ACTIVE[0], {**watched.target.labels, "rung": watched.rung}, float(is_on)))
     lines += _head(ERRORS[0], "counter", ERRORS[1])
