@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from bench import active, exporter, hold, million, rivals, throughput, truth, variants
+from bench import active, exporter, hold, million, rivals, rungs, throughput, truth, variants
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
@@ -30,6 +30,7 @@ RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
     "variants": (variants.measure, 5),
     "exporter": (exporter.measure, 9),
     "rivals": (rivals.measure, 3),
+    "rungs": (rungs.measure, 5),
     "hold": (hold.measure, 3),
     "active": (active.measure, 3),
     "truth": (truth.measure, 3),

@@ -69,6 +69,10 @@ LINES: tuple[Line, ...] = (
     Line("exporter: CPU at 100,000 held connections", "exporter", "cores", "at most", 0.1),
     Line("exporter: throughput with it / without", "exporter", "", "at least", 0.99),
     *(Line(pair.line, "rivals", "", "at least", 0.8) for pair in PAIRS),
+    # What a probe window is worth; nothing that is scored is measured with a rung on. Below this the probes would show
+    # another server than the one that was scored.
+    Line("rungs ebpf: throughput on / off", "rungs", "", "at least", 0.8),
+    Line("rungs perf: throughput on / off", "rungs", "", "at least", 0.8),
     # 100,000 connections, each asking again as soon as its answer of 10 s is in: 10,000/s less what an exchange takes
     # beyond its 10 s. 1 % is 100 ms of that.
     Line("active-100k engine: answered", "active", "1/s", "at least", 9_900),
@@ -81,6 +85,7 @@ EXPERIMENTS = (
     "variants",
     "exporter",
     "rivals",
+    "rungs",
     "hold",
     "active",
     "truth",

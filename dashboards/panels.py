@@ -268,26 +268,63 @@ KEPT_SWITCHES = _kept(
 )  # fmt: skip
 KEPT_VALID = _kept("valid", "Valid trials, run by run", "How much does each point stand on?", "count", "trials_valid")
 KEPT_VOID = _kept("void", "Void trials, run by run", "Since when can trials not be used?", "count", "trials_void")
+# Probe windows last seconds. rate() spreads what it saw over its whole range, most of which was before the window;
+# irate() looks at the last two samples alone. What was counted is drawn as long as it is being counted. Two samples of
+# two sources are never of one instant: the exact figure of a whole window stands in `lab show`.
+_PROBED = "on (variant) (max by (variant) (lab_probe_active{$S}) == 1)"
+SYSCALLS = Panel(
+    "syscalls-per-request", "System calls per answer", "How often does an answer cross into the kernel (probe window)?",
+    "count",
+    (Query(f"{_BY} (irate(lab_bpf_syscalls_total{{$S}}[$I])) / ({_BY} (i{_ANSWERED}) > 0) and {_PROBED}",
+           "{{variant}}"),), "bpf",
+)  # fmt: skip
+EVENTS_PER_WAIT = Panel(
+    "events-per-wait", "Events per epoll_wait", "How much of the ready list does a wait fetch (probe window)?", "count",
+    (Query(f"{_BY} (irate(lab_bpf_epoll_events_total{{$S}}[$I])) / "
+           f"({_BY} (irate(lab_bpf_epoll_waits_total{{$S}}[$I])) > 0)", "{{variant}}"),), "bpf",
+)  # fmt: skip
+RUNQUEUE_P99 = Panel(
+    "runqueue-p99", "Ready until running", "How long does a thread wait for a CPU: p99 by eBPF, mean by schedstat?",
+    "seconds",
+    (Query("histogram_quantile(0.99, sum by (variant, le) (rate(lab_bpf_runqueue_latency_seconds_bucket{$S}[$I])))",
+           "{{variant}} p99, eBPF"),
+     Query(f"{_BY} (rate(lab_server_runqueue_wait_seconds_total{{$S}}[$I])) / "
+           f"{_BY} (rate(lab_server_timeslices_total{{$S}}[$I]))", "{{variant}} mean, schedstat")), "bpf",
+)  # fmt: skip
+RESETS_BY_REASON = Panel(
+    "resets-by-reason", "Resets and drops by reason", "Why did the kernel reset or drop (probe window)?", "per second",
+    (Query('sum by (variant, reason) (irate(lab_bpf_tcp_events_total{$S,event="reset_sent"}[$I]))',
+           "{{variant}} reset {{reason}}"),
+     Query("sum by (variant, reason) (irate(lab_bpf_skb_drops_total{$S}[$I]))", "{{variant}} drop {{reason}}")), "bpf",
+)  # fmt: skip
+RUNG = Panel(
+    "probe-rung", "Rung of the probes", "What counts inside the kernel here: eBPF, perf's events, or taskstats alone?",
+    "count",
+    (Query("max by (rung) (lab_probe_rung)", "{{rung}}"),
+     Query("max by (variant, rung) (lab_probe_active{$S})", "{{variant}} {{rung}}: probe window open")), "host",
+)  # fmt: skip
 
 COMPARE = Dashboard(
     "netpoll-lab-compare", "netpoll-lab: side by side", "Every variant on the same charts.",
     (("What the client sees", (BASELINE, THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
      ("What it costs", (PER_CPU, CPU, SWITCHES, RUNQUEUE, THREADS, DESCRIPTORS, MEMORY, MEMORY_EACH)),
      ("What was lost", (ACCEPT, RESETS)),
-     ("May the numbers be used?", (GENERATOR, LOOP, LAG, THROTTLED))),
+     ("Inside the kernel", (SYSCALLS, EVENTS_PER_WAIT, RUNQUEUE_P99, RESETS_BY_REASON)),
+     ("May the numbers be used?", (GENERATOR, LOOP, LAG, THROTTLED, RUNG))),
 )  # fmt: skip
 TRIAL = Dashboard(
     "netpoll-lab-trial", "netpoll-lab: one variant in depth", "Everything known of one variant.",
     (("Answers", (THROUGHPUT, LATENCY, HEATMAP, KINDS_OF_ERRORS)),
      ("The process", (CPU, THREADS, DESCRIPTORS, SWITCHES, RUNQUEUE, MEMORY_KINDS, FAULTS, PRESSURE, MEMORY_EVENTS)),
      ("Its runtime", (RUNTIME_THREADS, RUNTIME_LAG, RUNTIME_PAUSES)),
-     ("The kernel's side", (QUEUE, ACCEPT, RESETS, ABORTS, CONNECTIONS, SOCKETS, SOCKET_MEMORY, RINGS))),
+     ("The kernel's side", (QUEUE, ACCEPT, RESETS, ABORTS, CONNECTIONS, SOCKETS, SOCKET_MEMORY, RINGS)),
+     ("Inside the kernel", (SYSCALLS, EVENTS_PER_WAIT, RUNQUEUE_P99, RESETS_BY_REASON, RUNG))),
 )  # fmt: skip
 HOST = Dashboard(
     "netpoll-lab-host", "netpoll-lab: is the machine honest?", "What would make every other chart lie.",
     (("The generator", (GENERATOR, LOOP, LAG)),
      ("The machine", (HOST_CPU, STEAL, OTHER_LOAD, HOST_PRESSURE, HOST_MEMORY)),
-     ("The observer", (OBSERVER_CPU, COLLECTORS, INTERVALS, COLLECTOR_ERRORS)),
+     ("The observer", (OBSERVER_CPU, COLLECTORS, INTERVALS, COLLECTOR_ERRORS, RUNG)),
      ("The server's share", (THROTTLED, RUNQUEUE))),
 )  # fmt: skip
 

@@ -131,6 +131,7 @@ class Suite:
     profile: str
     seed: int
     reverts: tuple[str, ...] = ()  # ablation: each pairing also runs with one of these, as in "nofile=1024"
+    probe_s: float = 0.0  # a further window after the scored one, with the probes on; 0.0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,7 @@ class TrialSpec:
     own_processes: int = 0  # that the variant must make itself; 0: as many as its CPUs, or it makes none
     language: str = ""  # the variant's, so that a stored run can be grouped without its lab file
     technique: str = ""
+    probe_s: float = 0.0  # the probe window; 0.0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +339,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """What the probes saw of the server in a window of their own, after the scored one; nothing of it is scored."""
+
+    rung: str  # ebpf, perf, taskstats; "": nothing was seen, and `missing` says why
+    refused: Mapping[str, str]  # better rung -> why it does not hold here
+    window_s: float
+    answered: int  # right answers in it
+    figures: Mapping[str, float]  # by the names in verdicts/probed.py
+    missing: Mapping[str, str]  # figure -> why there is none
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # what grew: syscalls, errors, tcp, ...
+
+
+@dataclass(frozen=True, slots=True)
 class TrialResult:
     """What came of one trial; a void one keeps its numbers and its reason."""
 
@@ -353,6 +368,7 @@ class TrialResult:
     steps: tuple[Step, ...] = ()  # ramp
     bound_by: str = ""  # ramp: what bound, in words
     counters: Mapping[str, float] = field(default_factory=dict)  # the kernel's own that grew: ListenOverflows, ...
+    probe: Probed | None = None  # None: no probe window was asked for, or the trial did not get there
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,7 @@ def _carry(
         with marks.during(f"run {run.run_id} of suite {run.suite}", ["run", run.run_id]):
             done = go_on(
                 store, results, run, lambda spec: execute(bench, spec), progress,
-                lambda spec: loaded_s(lab.scenarios[spec.scenario]), keep_series,
+                lambda spec: loaded_s(lab.scenarios[spec.scenario]) + spec.probe_s, keep_series,
             )  # fmt: skip
         if untold := keeper.finish():
             progress.say(untold)

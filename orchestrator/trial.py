@@ -23,6 +23,7 @@ from orchestrator.pod import Bench, pod_for
 from orchestrator.units import parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
 from orchestrator.verdicts.measured import Arrivals, Counted, measure
+from orchestrator.verdicts.probed import probe_notes
 from orchestrator.verdicts.validity import CLOSED_LOOP, Evidence, measurement_notes, void_reason
 
 
@@ -110,7 +111,7 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         complaints=load.complaints or tuple(kind for kind, _ in errors.most_common(3)),
     )
     void = _refused_target([*load.complaints, *errors]) or void_reason(evidence)
-    notes = [*measurement_notes(evidence), *load.notes]
+    notes = [*measurement_notes(evidence), *load.notes, *probe_notes(load.probe)]
     if bench.locustfile is not None:
         notes = [*(note for note in notes if note != CLOSED_LOOP), *_by_name(rows)]
     if server_ends:
@@ -133,6 +134,7 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         steps=load.ramp.steps if load.ramp else (),
         bound_by=load.ramp.bound_by if load.ramp else "",
         counters=grown(load.idle, load.last),
+        probe=load.probe,
     )  # fmt: skip
 
 

@@ -68,7 +68,8 @@ NOWHERE = frozenset({"locust", "gevent"})
 # Parts that run in an image of their own, without the rest of the lab: they import only themselves.
 EXPORTER = "orchestrator.observe.exporter"
 CONTRACT = "orchestrator.contract"
-APART = (EXPORTER, CONTRACT)
+PROBES = "probes.service"
+APART = (EXPORTER, CONTRACT, PROBES)
 
 
 def find_violations(sources: Mapping[str, str]) -> list[str]:
@@ -174,8 +175,8 @@ def read_sources(*packages: str) -> dict[str, str]:
 
 
 def test_no_import_of_this_repository_goes_the_wrong_way() -> None:
-    """Every module of orchestrator/ and swarm/ keeps to its floor."""
-    assert [] == find_violations(read_sources("orchestrator", "swarm"))
+    """Every module of orchestrator/, swarm/ and probes/ keeps to its floor."""
+    assert [] == find_violations(read_sources("orchestrator", "swarm", "probes"))
 
 
 def test_the_sources_are_really_read() -> None:
@@ -225,6 +226,7 @@ def test_the_sources_are_really_read() -> None:
         ("orchestrator.contract.kernel", "from swarm.sockdiag import listeners"),
         ("orchestrator.contract.run", "from ..errors import LabError"),
         ("orchestrator.__init__", "from orchestrator.model import Lab"),
+        ("probes.service.ladder", "from orchestrator.model import Probed"),
         ("swarm.locustfile", "from orchestrator.model import Scenario"),
         ("swarm.users.hold", "import orchestrator"),
     ],

@@ -131,6 +131,7 @@ def _suite(name: str, section: SuiteSection, variants: Mapping[str, Variant]) ->
         trials=section.trials,
         profile=section.profile,
         seed=section.seed,
+        probe_s=section.probe,
         reverts=tuple(settled for text in section.reverts if (settled := settle_revert(text)) is not None),
     )
 

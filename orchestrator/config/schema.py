@@ -114,6 +114,7 @@ class SuiteSection(Section):
     profile: Name = "default"
     seed: int = Field(default=1, ge=0, le=(1 << 63) - 1)
     reverts: Annotated[list[Revert], Field(min_length=1)] = []
+    probe: Duration = 0.0
 
 
 class ObservabilitySection(Section):

@@ -1,4 +1,4 @@
-"""Keep the control network and the lab's own services: Locust's master, the exporter, Prometheus, Grafana.
+"""Keep the control network and the lab's own services: master, exporter, probes, Prometheus, Grafana.
 
 Each service is started once and left alone as long as it still is what is wanted (its spec's digest, kept as a label);
 one that changed or ended is replaced. Every published port binds 127.0.0.1.
@@ -19,6 +19,7 @@ from orchestrator.containers.grafana import grafana_spec
 from orchestrator.containers.labels import LAB, ROLE, Owner, labels
 from orchestrator.containers.launch import Spec, ensure, remove
 from orchestrator.containers.pods import LOCUSTFILE
+from orchestrator.containers.probes import PROBES_PORT, ensure_probes, probes_spec
 from orchestrator.errors import LimitRefused, NotReady
 from orchestrator.model import Grafana, Observability
 
@@ -48,11 +49,16 @@ class ControlPlane:
     fresh: bool  # True: something was started just now
     grafana_url: str = ""  # where the dashboards are; "" for nowhere
     grafana_missing: str = ""  # why the lab's own could not be started
+    probes: str = ""  # the probes' container, asked from within; "" where the engine would not start it
 
 
 def scrape_jobs() -> dict[str, str]:
     """Return Prometheus job -> address in the control network."""
-    return {"swarm": f"master:{MASTER_WEB_PORT}", "exporter": f"exporter:{EXPORTER_PORT}"}
+    return {
+        "swarm": f"master:{MASTER_WEB_PORT}",
+        "exporter": f"exporter:{EXPORTER_PORT}",
+        "probes": f"probes:{PROBES_PORT}",
+    }
 
 
 def seldom_jobs() -> dict[str, str]:
@@ -125,8 +131,11 @@ def ensure_control(
             volumes={_ensure_volume(client, lab, owner, "prometheus"): "/prometheus:rw"},
         ),
     ]
-    with ThreadPoolExecutor(max_workers=len(specs)) as pool:
+    probes = probes_spec(prefix, images["probes"], network, cpus)
+    with ThreadPoolExecutor(max_workers=len(specs) + 1) as pool:
+        probing = pool.submit(ensure_probes, client, probes, lab, owner)
         started = list(pool.map(lambda spec: ensure(client, spec, lab, owner)[1], specs))
+        started.append(probing.result())
     meeting = pod_network(client, network)
     _join(client, specs[0].name, meeting)
     return ControlPlane(
@@ -138,12 +147,13 @@ def ensure_control(
         fresh=any(started),
         grafana_url=grafana_url,
         grafana_missing=grafana_missing,
+        probes=probes.name,
     )
 
 
 def control_state(client: docker.DockerClient, lab: str) -> dict[str, str]:
     """Return service role -> the engine's word for its state, for those that exist."""
-    roles = ("master", "exporter", "prometheus", "grafana")
+    roles = ("master", "exporter", "probes", "prometheus", "grafana")
     found = client.containers.list(all=True, filters={"label": f"{LAB}={lab}"})
     return {str(c.labels[ROLE]): str(c.status) for c in found if c.labels.get(ROLE) in roles}
 

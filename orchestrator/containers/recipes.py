@@ -29,7 +29,7 @@ _MANYLINUX = ("_2_28", "_2_17")
 
 
 def service_recipes(architecture: str, prometheus_yml: str, cache: Path) -> dict[str, Recipe]:
-    """Return the recipes of what the lab itself runs: swarm, exporter, prometheus.
+    """Return the recipes of what the lab itself runs: swarm, exporter, probes, prometheus.
 
     architecture: as the engine names it. cache: a folder that keeps the downloaded wheels.
     """
@@ -49,6 +49,10 @@ def service_recipes(architecture: str, prometheus_yml: str, cache: Path) -> dict
         ),
         "exporter": Recipe(
             "exporter", IMAGES / "exporter.Dockerfile", {"exporter": HOME / "orchestrator" / "observe" / "exporter"}
+        ),
+        "toolchain-probes": Recipe("toolchain-probes", IMAGES / "toolchain-probes.Dockerfile", {}),
+        "probes": Recipe(
+            "probes", IMAGES / "probes.Dockerfile", {"probes": HOME / "probes"}, toolchain="toolchain-probes"
         ),
         "prometheus": Recipe(
             "prometheus", IMAGES / "prometheus.Dockerfile", {"prometheus.yml": prometheus_yml.encode()}

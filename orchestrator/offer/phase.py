@@ -16,7 +16,7 @@ from orchestrator.containers.launch import ended
 from orchestrator.containers.watch import fallen
 from orchestrator.errors import Lost, NotReady
 from orchestrator.load.master import Ramp, SwarmState, Window
-from orchestrator.model import Scenario, TrialSpec, Variant
+from orchestrator.model import Probed, Scenario, TrialSpec, Variant
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.observe.marks import Mark
 from orchestrator.pod import Bench, Pod
@@ -49,6 +49,7 @@ class Load:
     ramp: Ramp | None = None
     notes: tuple[str, ...] = ()
     server_errors: Mapping[str, int] = field(default_factory=dict)  # hold with failures: errno name -> count, its own
+    probe: Probed | None = None  # what a window of the probes' own showed, where one was asked for
     complaints: tuple[str, ...] = ()  # where nothing was answered: what Locust counted, in the window or before it
 
 
@@ -141,11 +142,14 @@ class Phase:
                 ask_why_s = math.inf
             time.sleep(every_s)
 
-    def window(self, deadline_s: float) -> Window:
-        """Wait until every worker handed its part in or deadline_s passed; return what is there. Raises Lost."""
+    def window(self, deadline_s: float, window_id: str = "") -> Window:
+        """Wait until every worker handed its part in or deadline_s passed; return what is there. Raises Lost.
+
+        window_id: "" for the scored one, which has the pod's name.
+        """
         ends_s = time.monotonic() + deadline_s
         while True:
-            window = self.bench.master.read_window(self.pod.name)
+            window = self.bench.master.read_window(window_id or self.pod.name)
             if sum(window.workers_closed.values()) >= self.spec.workers or time.monotonic() > ends_s:
                 return window
             self._look_at_containers()

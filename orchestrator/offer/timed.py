@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from orchestrator.offer.phase import Load, Phase
+from orchestrator.offer.probed import probe
 
 _SETTLE_S = 1.0  # from the order to start until Locust has spawned its users; they warm up meanwhile
 _ASK_BEFORE_S = 0.5  # before the window the runtime is asked for its own numbers, under load and not scored
@@ -17,7 +18,7 @@ _CELLS_PER_S = 20_000  # of the parts' histograms, through the one master
 
 
 def offer_timed(phase: Phase) -> Load:
-    """Warm up, score, stop."""
+    """Warm up, score, probe where that is asked for, stop."""
     scenario, master, exporter, name = phase.scenario, phase.bench.master, phase.bench.exporter, phase.pod.name
     now_s = master.state().monotonic_s
     here_s = time.monotonic()
@@ -34,11 +35,14 @@ def offer_timed(phase: Phase) -> Load:
     last = exporter.read(name)
     phase.end_window()
     state = phase.look()
-    if scenario.kind == "closed":
+    probed = None
+    if scenario.kind == "closed" and not phase.spec.probe_s:
         phase.stop()
         window = phase.window(parts_s)
     else:
-        window = phase.window(scenario.delay_s + scenario.timeout_s + parts_s)
+        window = phase.window(parts_s if scenario.kind == "closed" else scenario.delay_s + scenario.timeout_s + parts_s)
+        if phase.spec.probe_s:
+            probed = probe(phase)  # everything that is scored has been read by now
         phase.stop()
     return Load(
         window=window,
@@ -51,4 +55,5 @@ def offer_timed(phase: Phase) -> Load:
         last=last,
         loaded_s=time.monotonic() - here_s,
         generator_memory_bytes=sum((window.memory_bytes or state.memory_bytes).values()) or None,
+        probe=probed,
     )

@@ -171,6 +171,8 @@ def _specs(lab: Lab, suite: Suite, counts: dict[Pairing, tuple[Processes, Proces
                     own_processes=servers.own,
                     language=lab.variants[variant].language,
                     technique=lab.variants[variant].technique,
+                    # A closed loop and a clock's arrivals go on after their window; the other kinds end with it.
+                    probe_s=suite.probe_s if lab.scenarios[scenario].kind in ("closed", "open") else 0.0,
                 )
             )
     return tuple(specs)

@@ -64,6 +64,7 @@ def _trial(result: TrialResult) -> dict[str, object]:
         "steps": [asdict(step) for step in result.steps],
         "bound_by": result.bound_by,
         "counters": _plain(result.counters),
+        "probe": None if result.probe is None else _plain(asdict(result.probe)),
         "notes": list(trial_notes(result)),
         "timing": {"loaded_s": result.loaded_s, "overhead_s": result.overhead_s},
     }

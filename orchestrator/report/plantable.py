@@ -35,7 +35,7 @@ def plan_table(plan: Plan, lab: Lab, assumed: Sequence[str] = ()) -> RenderableT
 
 
 def _trials(plan: Plan, lab: Lab) -> RenderableType:
-    seconds = [loaded_s(lab.scenarios[spec.scenario]) for spec in plan.trials]
+    seconds = [loaded_s(lab.scenarios[spec.scenario]) + spec.probe_s for spec in plan.trials]
     total = figures.long_duration(sum(seconds))
     title = f"Plan of suite {plan.suite}: {len(plan.trials)} trials, seed {plan.seed}, {total} under load"
     ablation = any(spec.reverted for spec in plan.trials)

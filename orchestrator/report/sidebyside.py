@@ -21,6 +21,7 @@ from orchestrator.report.ablation import ablation_table, counters_in_words
 from orchestrator.report.columns import Column, are_kinds_cut, cost_columns, relate, service_columns
 from orchestrator.report.foreseen import foreseen_lines, foreseen_table
 from orchestrator.report.groups import MANY, arrange, headed, techniques_table
+from orchestrator.report.probetable import probe_table
 from orchestrator.report.steps import steps_table
 from orchestrator.verdicts.summary import Summary, summarise_run
 
@@ -40,7 +41,7 @@ class ScenarioTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from self._fitting(console, options)
-        for draw in (steps_table, ablation_table, foreseen_table):
+        for draw in (steps_table, ablation_table, foreseen_table, probe_table):
             table = draw(self.rows, options.ascii_only)
             if table is not None:
                 yield Text()

@@ -14,7 +14,19 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from orchestrator.model import Bound, LeftOut, Metrics, Plan, ReadBack, Run, Session, Step, TrialResult, TrialSpec
+from orchestrator.model import (
+    Bound,
+    LeftOut,
+    Metrics,
+    Plan,
+    Probed,
+    ReadBack,
+    Run,
+    Session,
+    Step,
+    TrialResult,
+    TrialSpec,
+)
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
@@ -61,6 +73,7 @@ def load_trial(text: str) -> TrialResult:
             "notes": tuple,
             "steps": _each(Step),
             "counters": dict,
+            "probe": lambda obj: None if obj is None else _build(Probed, obj, {}),
         },
     )
 

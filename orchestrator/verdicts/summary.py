@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from statistics import fmean
 
-from orchestrator.model import Kind, Metrics, Run, Step, TrialResult, TrialSpec
+from orchestrator.model import Kind, Metrics, Probed, Run, Step, TrialResult, TrialSpec
 from orchestrator.verdicts.histogram import EmptyHistogram, count, merge, quantile_s
 from orchestrator.verdicts.validity import GENERATOR_LIMITED, UNSUPPORTED
 
@@ -44,6 +44,7 @@ class Summary:
     users: str = ""  # who loaded: engine or locust; "" where no trial finished
     language: str = ""  # the variant's, what tables of many rows are grouped by; "" in runs of before it was kept
     technique: str = ""
+    probes: tuple[Probed, ...] = ()  # of the valid trials that were probed
     unsupported: str = ""  # why this machine cannot run it, as the server said; "" where it can
 
     @property
@@ -150,6 +151,7 @@ def summarise(
         users=trials[0].spec.users if trials else "",
         language=language,
         technique=technique,
+        probes=tuple(trial.probe for trial in valid if trial.probe is not None),
         unsupported=unsupported.removeprefix(UNSUPPORTED),
     )
 

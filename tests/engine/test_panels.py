@@ -47,7 +47,7 @@ SCENARIOS = {
 SUITES = {
     "panels": {
         "summary": "something for every panel", "scenarios": list(SCENARIOS), "variants": list(VARIANTS),
-        "trials": 1, "profile": "default", "seed": 3,
+        "trials": 1, "profile": "default", "seed": 3, "probe": "2s",
     },
 }  # fmt: skip
 ALL = {panel.name: panel for dashboard in DASHBOARDS for panel in dashboard.panels}
@@ -328,6 +328,24 @@ def test_the_time_series_of_each_trial_are_kept(lab: LabFile, watched: Watched) 
         assert {one.variant} == shown, one.scenario
 
 
+def test_the_trials_were_probed_after_their_scored_windows(lab: LabFile, watched: Watched) -> None:
+    """Arrivals by the clock were, with figures per answer on a host that allows eBPF; holds were not."""
+    trials = [one for one in lab.show()["trials"] if one["variant"] in VARIANTS]
+    probes = {one["variant"]: one["probe"] for one in trials if one["scenario"] == "open-short"}
+
+    assert all(one["probe"] is None for one in trials if one["scenario"] == "hold-short")
+    assert set(FULL) == set(probes)
+    for variant, probe in probes.items():
+        assert probe["rung"] in ("ebpf", "perf", "taskstats"), probe
+        assert 0 < probe["answered"]
+        if probe["rung"] == "ebpf":
+            # An answer is read and written; nobody needs a dozen calls for it.
+            assert 1 < probe["figures"]["syscalls_per_request"] < 12
+            waits_in_epoll = "epoll_events_per_wait" in probe["figures"]
+            assert waits_in_epoll or "did not call epoll_wait" in probe["missing"]["epoll_events_per_wait"]
+            assert waits_in_epoll == (variant != "c-threads")
+
+
 @pytest.mark.parametrize("panel", ALL.values(), ids=list(ALL))
 def test_every_query_has_data(panel: Panel, watched: Watched) -> None:
     """Each expression, with what a reader would choose filled in, names its variants or the lab's own sources."""
@@ -355,6 +373,8 @@ OF_ANSWERS = {"latency", "switches", "against-baseline", "kept-p99", "kept-p50",
 
 def _without(panel: Panel) -> set[str]:
     """Return the variants that need not have anything to show there."""
+    if panel.source == "bpf":  # holds are not probed; a thread for each connection does not wait in epoll
+        return set(VARIANTS) - set(FULL) | ({"c-threads"} if panel.name == "events-per-wait" else set())
     return (
         set(VARIANTS) - set(FULL) if panel.name in OF_SCHEDULES else {"seed-c"} if panel.name in OF_ANSWERS else set()
     )

@@ -71,7 +71,7 @@ def test_every_page_answers_and_every_target_is_up(standing: LabFile) -> None:
     targets = json.loads(get(f"{PROMETHEUS}/api/v1/targets"))["data"]["activeTargets"]
 
     assert b"Locust" in get(WEB)
-    assert {"swarm", "exporter", "runs"} == {t["labels"]["job"] for t in targets}
+    assert {"swarm", "exporter", "probes", "runs"} == {t["labels"]["job"] for t in targets}
     # Past runs are asked for every 15 s; their first scrape may be still to come.
     assert {"up"} == {t["health"] for t in targets if t["labels"]["job"] != "runs" or t["health"] != "unknown"}
 
@@ -119,7 +119,7 @@ def test_a_second_up_changes_no_container(standing: LabFile, client: docker.Dock
     earlier = seen()
     standing.run("up", "--no-load")
 
-    assert len(VARIANTS) + 5 == len(earlier)
+    assert len(VARIANTS) + 6 == len(earlier)
     assert earlier == seen()
 
 

@@ -66,7 +66,8 @@ def test_document_has_the_documented_shape() -> None:
     assert {
         "variant", "scenario", "kind", "trial", "users", "language", "technique",
         "server_processes", "own_processes", "workers", "reverted", "bounds",
-        "predictions", "void", "metrics", "missing", "steps", "bound_by", "counters", "notes", "timing",
+        "predictions", "void", "metrics", "missing", "steps", "bound_by", "counters", "probe", "notes",
+        "timing",
     } == set(trial[0])  # fmt: skip
     assert ("c-epoll", "plain", 2, None, ["closed loop"]) == tuple(
         trial[0][key] for key in ("variant", "scenario", "trial", "void", "notes")

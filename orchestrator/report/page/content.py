@@ -13,6 +13,7 @@ from orchestrator.report.columns import Column, cost_columns, service_columns
 from orchestrator.report.page.charts import Chart, memory_chart, scenario_charts
 from orchestrator.report.page.nightly import NightSection
 from orchestrator.report.page.sentences import run_sentences
+from orchestrator.report.probetable import probe_texts
 from orchestrator.report.sidebyside import footnotes
 from orchestrator.report.text import timing_line
 from orchestrator.verdicts.summary import Summary, summarise_run
@@ -130,6 +131,7 @@ def _trial(trial: TrialResult) -> Trial:
         ("held", figures.whole(metrics.connections_held)),
         ("errors", figures.errors_in_words(metrics.errors)),
         ("memory", figures.size(metrics.memory_bytes)),
+        *(probe_texts(trial.probe) if trial.probe is not None else ()),
     )
     spec = trial.spec
     return Trial(

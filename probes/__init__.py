@@ -1,0 +1,1 @@
+"""What observes inside the kernel: eBPF programs and their reader (C), and the service around them (README.md)."""
