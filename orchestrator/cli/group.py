@@ -13,7 +13,10 @@ from orchestrator.model import Lab
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import open_console
 
-EPILOG = "Exit codes: 0 fine, 1 failed verification, 2 bad input, 3 environment, 4 void or undecided, 130 interrupted."
+EPILOG = (
+    "Exit codes: 0 fine, 1 regression or failed verification, 2 bad input, 3 environment, 4 void or undecided, "
+    "130 interrupted."
+)
 
 
 class Context:

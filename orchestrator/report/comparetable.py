@@ -11,6 +11,7 @@ from rich.text import Text
 from orchestrator.report import figures
 from orchestrator.report.text import plain_table
 from orchestrator.verdicts.compare import Judged
+from orchestrator.verdicts.tiers import Tiers
 
 _STYLES = {"better": "green", "worse": "red", "no difference": "dim", "undecided": "yellow"}
 _CELLS = 21  # odd: the middle one is "the same"
@@ -35,6 +36,30 @@ def compare_table(judged: Sequence[Judged], *, ascii_only: bool = False) -> Tabl
     return table
 
 
+def tiers_table(found: Sequence[Tiers], *, ascii_only: bool = False) -> Table:
+    """Return one row for each scenario and figure: its groups, best first."""
+    table = plain_table(
+        "tiers: within one nobody can be told apart, best first", "scenario", "figure", "tiers", wrap={"tiers"}
+    )
+    for one in found:
+        text = tiers_in_words(one)
+        table.add_row(
+            Text(one.scenario), Text(one.figure.title), Text(figures.to_ascii(text) if ascii_only else text)
+        )  # fmt: skip
+    return table
+
+
+def tiers_in_words(found: Tiers) -> str:
+    """Return "1. c-epoll, go-net  2. c-threads"; a bound has its sign."""
+    sign = "≥ " if found.figure.more_is_better else "≤ "
+    groups = [
+        f"{place}. {', '.join((sign if name in found.bounds else '') + name for name in group)}"
+        for place, group in enumerate(found.groups, start=1)
+    ]
+    left = f"  (too few valid trials: {', '.join(found.left_out)})" if found.left_out else ""
+    return "  ".join(groups) + left
+
+
 def compare_document(judged: Sequence[Judged]) -> list[dict[str, object]]:
     """Return the same as plain values; ratios as they are, null where nothing could be told."""
     return [
@@ -53,7 +78,7 @@ def compare_document(judged: Sequence[Judged]) -> list[dict[str, object]]:
             "detectable_ratio": one.effect.detectable_ratio if one.effect else None,
             "trials": one.effect.pairs if one.effect else None,
             "threshold": one.threshold,
-            "censored": one.censored,
+            "censored": {"baseline": one.censored[0], "candidate": one.censored[1]},
         }
         for one in judged
     ]

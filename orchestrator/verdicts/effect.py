@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-LEAST_PAIRS = 6  # five cannot reach p < 0.05 in a two-sided signed-rank test: its least value is 0.0625
+from orchestrator.verdicts.validity import LEAST_FOR_VERDICT
+
+LEAST_PAIRS = LEAST_FOR_VERDICT
 CONFIDENCE = 0.95
 POWER = 0.8
 RESAMPLES = 9_999  # the interval's ends move by less than a tenth of its width from seed to seed

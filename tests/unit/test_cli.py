@@ -219,7 +219,8 @@ def test_help_lists_every_verb_and_what_the_exit_codes_mean(lab: Command) -> Non
     """Every code of the error tree is among them."""
     done = lab("--help")
     listed = re.findall(r"^  (\w+)  +\S", done.out.partition("Commands:")[2], re.MULTILINE)
-    codes = "0 fine, 1 failed verification, 2 bad input, 3 environment, 4 void or undecided, 130 interrupted."
+    codes = "0 fine, 1 regression or failed verification, 2 bad input, 3 environment, 4 void or undecided, "
+    codes += "130 interrupted."
 
     assert (0, VERBS) == (done.code, listed)
     assert f"Exit codes: {codes}" == words(done.out)[-len(f"Exit codes: {codes}") :]
@@ -337,7 +338,11 @@ def test_show_finds_a_run_by_the_beginning_of_its_id(lab: Command) -> None:
     [
         ({"c-epoll": None, "seed-c": None}, 0, ""),
         ({"c-epoll": "refused: GET /plain: 404", "seed-c": None}, 1, "lab: failed verification: c-epoll\n"),
-        ({"c-epoll": None, "seed-c": "no worker"}, 4, "lab: no valid trial: seed-c on wait\n"),
+        (
+            {"c-epoll": None, "seed-c": "no worker"},
+            4,
+            "lab: undecided: too few valid trials: seed-c on wait (0 of 1, 1 needed)\n",
+        ),
     ],
 )
 def test_a_run_ends_with_the_code_of_its_worst_variant(
