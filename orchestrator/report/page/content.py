@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.model import Run, TrialResult
+from orchestrator.model import Run, Thresholds, TrialResult
 from orchestrator.report import figures
 from orchestrator.report.columns import Column, cost_columns, service_columns
-from orchestrator.report.page.charts import Chart, memory_chart, scenario_charts
+from orchestrator.report.page.cells import Cell, Table
+from orchestrator.report.page.charts import Chart, scenario_charts, trial_label
+from orchestrator.report.page.judged import memory_table, tier_table
+from orchestrator.report.page.limits import limits_of
+from orchestrator.report.page.lines import Timeline, memory_charts, timeline_chart
 from orchestrator.report.page.sentences import run_sentences
 from orchestrator.report.sidebyside import footnotes
 from orchestrator.report.text import timing_line
+from orchestrator.verdicts.ceiling import with_ceilings
+from orchestrator.verdicts.compare import worth_a_word
+from orchestrator.verdicts.memory import fit_run
 from orchestrator.verdicts.summary import Summary, summarise_run
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell: what is read, and what it is sorted by ("" : as text)."""
-
-    text: str
-    key: float | None = None
+from orchestrator.verdicts.tiers import tier_run
+from orchestrator.verdicts.validity import rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,20 @@ class Trial:
     """One trial, for those who want to see where a figure comes from."""
 
     number: int
-    variant: str
+    variant: str  # the row's name in the section's table
     block: int
     state: Literal["valid", "void"]
     said: str  # why void, or its notes
     figures: tuple[tuple[str, str], ...]
     file: str  # beside the page's run folder
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variant in a section's table, and where its figures come from."""
+
+    cells: tuple[Cell, ...]
+    trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,9 @@ class Section:
     name: str
     kind: str
     headers: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
     charts: tuple[Chart, ...]
+    timelines: tuple[Chart, ...]
     remarks: tuple[str, ...]
     trials: tuple[Trial, ...]
 
@@ -61,44 +72,78 @@ class Part:
     sentences: tuple[str, ...]
     sections: tuple[Section, ...]
     charts: tuple[Chart, ...]  # over several scenarios
+    tables: tuple[Table, ...]  # likewise
+    limits: tuple[str, ...]
+    rules: tuple[str, ...]  # what voids a trial
     facts: tuple[tuple[str, str], ...]
     reproduce: str
     timing: str
     grafana: str = ""  # the run's time on Grafana's charts, where there is one
 
 
-def read_run(run: Run, grafana: str = "") -> Part:
-    """Return everything the page says of a run. grafana: a link to its charts there."""
+def read_run(
+    run: Run,
+    grafana: str = "",
+    *,
+    thresholds: Callable[[str, str], float] | None = None,
+    timelines: Mapping[str, Sequence[Timeline]] | None = None,
+) -> Part:
+    """Return everything the page says of a run.
+
+    grafana: a link to its charts there. thresholds(scenario, figure's name): what is worth a word; None: the verdicts'
+    own default. timelines: scenario -> how its trials went; none for a run of which no time series were kept.
+    """
+    run = with_ceilings(run)
     by_scenario: dict[str, list[Summary]] = {}
     for row in summarise_run(run):
         by_scenario.setdefault(row.scenario, []).append(row)
-    overall = memory_chart(by_scenario)
+    fits = fit_run(run)
+    tiers = tier_run(run, thresholds or worth_a_word(Thresholds()))
+    tables = (tier_table(tiers), memory_table(fits))
     return Part(
         run_id=run.run_id,
         suite=run.suite,
         started_at=run.started_at,
         state=f"finished {run.finished_at}" if run.finished_at else "not finished: it is under way or ended abruptly",
-        sentences=tuple(run_sentences(by_scenario)),
-        sections=tuple(_section(run, rows) for rows in by_scenario.values()),
-        charts=(overall,) if overall else (),
+        sentences=run_sentences(by_scenario, tiers),
+        sections=tuple(_section(run, rows, (timelines or {}).get(name, ())) for name, rows in by_scenario.items()),
+        charts=tuple(memory_charts(by_scenario, fits)),
+        tables=tuple(table for table in tables if table is not None),
+        limits=tuple(limits_of(run, by_scenario)),
+        rules=rules(),
         facts=tuple(_facts(run.host)),
-        reproduce=f"lab run {run.suite} --seed {run.plan.seed}",
+        reproduce=_reproduce(run),
         timing=timing_line(run),
         grafana=grafana,
     )
 
 
-def _section(run: Run, rows: Sequence[Summary]) -> Section:
+def _reproduce(run: Run) -> str:
+    """Return the command that runs the same plan again."""
+    blocks = len({spec.block for spec in run.plan.trials})
+    return f"lab run {run.suite} --trials {blocks} --seed {run.plan.seed}"
+
+
+def _section(run: Run, rows: Sequence[Summary], timelines: Sequence[Timeline]) -> Section:
     columns = [*service_columns(rows), *cost_columns(rows)]
-    trials = [trial for trial in run.trials if trial.spec.scenario == rows[0].scenario]
+    results = [trial for trial in run.trials if trial.spec.scenario == rows[0].scenario]
+    trials = tuple(_trial(trial) for trial in results)
+    drawn = (timeline_chart(rows[0].scenario, one) for one in timelines)
     return Section(
         name=rows[0].scenario,
         kind=rows[0].kind,
         headers=("variant", *(" ".join(column.header.split("\n")).replace("/ ", "/") for column in columns)),
-        rows=tuple((Cell(row.label), *(_cell(column, row) for column in columns)) for row in rows),
-        charts=tuple(scenario_charts(rows, trials)),
+        rows=tuple(
+            Row(
+                (Cell(row.label), *(_cell(column, row) for column in columns)),
+                tuple(trial for trial in trials if trial.variant == row.label),
+            )
+            for row in rows
+        ),
+        charts=tuple(scenario_charts(rows, results)),
+        timelines=tuple(chart for chart in drawn if chart is not None),
         remarks=tuple(footnotes(rows)),
-        trials=tuple(_trial(trial) for trial in trials),
+        trials=trials,
     )
 
 
@@ -123,13 +168,18 @@ def _trial(trial: TrialResult) -> Trial:
     spec = trial.spec
     return Trial(
         number=spec.index + 1,
-        variant=f"{spec.variant} without {spec.reverted}" if spec.reverted else spec.variant,
+        variant=trial_label(trial),
         block=spec.block + 1,
         state="valid" if trial.void is None else "void",
         said=trial.void or "; ".join(trial.notes),
         figures=tuple((name, text) for name, text in shown if text != figures.UNKNOWN),
-        file=f"trial-{spec.index:03d}-{spec.variant}-{spec.scenario}.json",
+        file=f"trial-{spec.index:03d}-{_plain(spec.variant)}-{_plain(spec.scenario)}.json",
     )
+
+
+def _plain(name: str) -> str:
+    """Return a name as the run's folder spells it (results/folder.py)."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "_"
 
 
 def _facts(host: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from orchestrator.report.page.beside import Beside
 from orchestrator.report.page.charts import Chart
 from orchestrator.report.page.content import Part
 
@@ -20,8 +21,11 @@ _CHART = Markup(
 )
 
 
-def render_html(title: str, parts: Sequence[Part], folder: Callable[[str], str]) -> str:
-    """Return the page. folder: run id -> where its raw data lies, relative to where the page will be."""
+def render_html(title: str, parts: Sequence[Part], folder: Callable[[str], str], beside: Beside | None = None) -> str:
+    """Return the page. folder: run id -> where its raw data lies, relative to where the page will be.
+
+    beside: what is said of several runs together.
+    """
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -29,8 +33,11 @@ def render_html(title: str, parts: Sequence[Part], folder: Callable[[str], str])
     return template.render(
         title=title,
         parts=parts,
+        beside=beside,
         drawn=_drawn,
         folder=folder,
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
         library=Markup(get_plotlyjs().replace("</script", "<\\/script")),
     )
 

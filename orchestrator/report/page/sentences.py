@@ -1,4 +1,4 @@
-"""Say in a sentence or two what a run shows, and how sure that is."""
+"""Say in two sentences what a run shows, and how sure that is."""
 
 from __future__ import annotations
 
@@ -8,26 +8,52 @@ from orchestrator.report import figures
 from orchestrator.verdicts.ablation import find_effects
 from orchestrator.verdicts.effect import LEAST_PAIRS
 from orchestrator.verdicts.summary import Summary
+from orchestrator.verdicts.tiers import Tiers
 
 Measured = tuple[float, Summary]
+_SCENARIOS = 3  # told in a sentence; a page of tables follows
 
 
-def run_sentences(by_scenario: Mapping[str, Sequence[Summary]]) -> list[str]:
-    """Return one sentence for each scenario that was measured, and one on what they must not be used for."""
+def run_sentences(by_scenario: Mapping[str, Sequence[Summary]], tiers: Sequence[Tiers] = ()) -> tuple[str, ...]:
+    """Return two sentences: what was found, and how sure that is; one where no trial is valid."""
     said = [sentence for rows in by_scenario.values() if (sentence := _scenario(rows))]
-    every = [row for rows in by_scenario.values() for row in rows]
-    void = [row for row in every if row.finished and not row.valid and not row.unsupported]
-    least = min((row.valid for row in every if row.valid), default=0)
     if not said:
-        return ["No trial of this run is valid, so it says nothing about any variant."]
+        return ("No trial of this run is valid, so it says nothing about any variant.",)
+    shown = [said[0], *(sentence[0].lower() + sentence[1:] for sentence in said[1:_SCENARIOS])]
+    more = len(said) - len(shown)
+    rest = f"; {more} more scenario{'s' if more != 1 else ''} below" if more else ""
+    return f"{'; '.join(shown)}{rest}.", _certainty([row for rows in by_scenario.values() for row in rows], tiers)
+
+
+def _certainty(rows: Sequence[Summary], tiers: Sequence[Tiers]) -> str:
+    """How far the figures can be trusted, and of whom there are none."""
+    void = [row for row in rows if row.finished and not row.valid and not row.unsupported]
+    least = min(row.valid for row in rows if row.valid)
+    repeated = f"With {least} repetition{'s' if least != 1 else ''} of each"
     if least < LEAST_PAIRS:
-        said.append(
-            f"With {least} repetition{'s' if least != 1 else ''} of each this shows orders of magnitude; telling close "
-            f"variants apart takes {LEAST_PAIRS} or more (lab run SUITE --trials {LEAST_PAIRS})."
+        sentence = (
+            f"{repeated} this shows orders of magnitude; telling close variants apart takes {LEAST_PAIRS} or more "
+            f"(lab run SUITE --trials {LEAST_PAIRS})"
         )
+    else:
+        first = {one.scenario: one for one in reversed(tiers)}  # of each scenario the figure that comes first
+        told = [_apart(first[name]) for name in dict.fromkeys(one.scenario for one in tiers)][:_SCENARIOS]
+        sentence = f"{repeated}, {'; '.join(told)}" if told else f"{repeated} nothing was there to be told apart"
     if void:
-        said.append(f"Nothing is known of {_list([f'{row.label} on {row.scenario}' for row in void])}: void.")
-    return said
+        sentence += f"; nothing is known of {_list([f'{row.label} on {row.scenario}' for row in void])} (void)"
+    return f"{sentence}."
+
+
+def _apart(found: Tiers) -> str:
+    """The tiers of one figure in words."""
+    groups = found.groups
+    what = f"{found.figure.title} on {found.scenario}"
+    if len(groups) == 1:
+        return f"{what} tells nobody apart"
+    if all(len(group) == 1 for group in found.groups):
+        return f"{what} tells all {len(groups)} apart"
+    alike = [_list(list(group)) for group in found.groups if len(group) > 1]
+    return f"{what} has {len(groups)} tiers: {' or '.join(alike)} cannot be told apart"
 
 
 def _scenario(rows: Sequence[Summary]) -> str:
@@ -51,7 +77,7 @@ def _most(rows: Sequence[Summary], read: Callable[[Summary], float | None], verb
         last_value, last = ranked[-1]
         times = figures.three_digits(value / last_value)
         sentence += f", {times} times {last.label}'s {figures.rate(last_value)}{unit}"
-    return sentence + "."
+    return sentence
 
 
 def _taken_back(rows: Sequence[Summary]) -> str:
@@ -66,7 +92,7 @@ def _taken_back(rows: Sequence[Summary]) -> str:
     told = [f"the ceiling falls without {_list(lower)}"] if lower else ["no setting taken back lowers the ceiling"]
     if none:
         told.append(f"taking back {_list(none)} has no effect")
-    return f"On {rows[0].scenario} {'; '.join(told)}."
+    return f"On {rows[0].scenario} {'; '.join(told)}"
 
 
 def _name(reverted: str) -> str:
@@ -87,12 +113,12 @@ def _all_of(rows: Sequence[Summary]) -> str:
     else:
         best = max(measured, key=lambda row: row.metrics.connections_held or 0)
         held = figures.whole(best.metrics.connections_held)
-        return f"On {rows[0].scenario} nobody {verb} all of {asked} {what}; {best.label} {verb} most, {held}."
+        return f"On {rows[0].scenario} nobody {verb} all of {asked} {what}; {best.label} {verb} most, {held}"
     ranked = _ranked(complete, lambda row: row.metrics.memory_bytes_per_connection)[::-1]
     if len(ranked) > 1:
         (least, first), (most, last) = ranked[0], ranked[-1]
         sentence += f", for {figures.size(least)} each in {first.label} up to {figures.size(most)} in {last.label}"
-    return sentence + "."
+    return sentence
 
 
 def _ranked(rows: Sequence[Summary], read: Callable[[Summary], float | None]) -> list[Measured]:
