@@ -226,6 +226,7 @@ def test_holds_of_several_sizes_are_drawn_with_their_fit_and_tabled_with_its_int
     line, dots = charts["memory"]["data"]
     (table,) = [table for table in part.tables if table.title == "What one more connection costs in memory"]
 
+    assert part.sentences[0].startswith("One more connection costs 1.00 KiB in c-epoll (")
     assert ([0, 2000], 6) == (line["x"], len(dots["x"]))
     assert 1e6 == pytest.approx(line["y"][0], rel=0.02)
     assert ["user space", "kernel"] == [one["name"] for one in charts["memory-parts"]["data"]]

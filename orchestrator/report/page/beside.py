@@ -127,9 +127,9 @@ def _bars(scenario: str, bars: Bars, run_ids: Sequence[str], rows: dict[str, tup
         texts = ["" if value is None else bars.text(value) for value in values]
         figure.add_bar(
             y=labels, x=values, name=run_id, orientation="h", marker_color=COLOURS[place % len(COLOURS)], opacity=0.85,
-            text=texts, textposition="auto", hovertemplate="%{y}: %{text}",
+            text=texts, textposition="auto", insidetextanchor="start", hovertemplate="%{y}: %{text}",
         )  # fmt: skip
     figure.update_layout(barmode="group")
     figure.update_xaxes(rangemode="tozero", showticklabels=False)
-    height_px = bars_height(len(labels) * len(shown)) + 30
+    height_px = bars_height(len(labels) * len(shown)) + 60
     return finished(f"{scenario}-{bars.name}", f"{scenario}: {bars.question}", figure, height_px)

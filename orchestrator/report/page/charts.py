@@ -21,7 +21,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 DASHES = ("solid", "dash", "dot", "dashdot")
 # Where the distribution is read: as fine towards the slow end as there are answers to speak of.
 _QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999)
-_ROW_PX, _EDGE_PX = 26, 70
+_ROW_PX, _EDGE_PX = 26, 34
 
 
 def _number(value: int | None) -> float | None:
@@ -39,6 +39,7 @@ class Chart:
     name: str  # unique on the page
     question: str
     document: str  # {"data": ..., "layout": ...} as JSON
+    is_wide: bool = False  # takes the whole row
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,11 @@ def scenario_charts(rows: Sequence[Summary], trials: Sequence[TrialResult]) -> l
 
 
 def _is_telling(bars: Bars, rows: Sequence[Summary]) -> bool:
-    if bars.name == "held" and rows[0].kind != "hold":
-        return False
+    if bars.name == "held":
+        if rows[0].kind != "hold":
+            return False
+        # Where all of them held all, a row of equal bars tells nobody anything.
+        return any(row.metrics.connections_held != row.metrics.connections_requested for row in rows if row.valid)
     if bars.name == "throughput" and rows[0].kind in ("hold", "storm"):
         return False
     return any(value for value in map(bars.read, rows))
@@ -99,7 +103,7 @@ def _bars(scenario: str, bars: Bars, rows: Sequence[Summary], trials: Sequence[T
         y=[row.label for row in shown], x=values, orientation="h", marker_color=COLOURS[0], opacity=0.8,
         text=[("≥ " if bars.name == "throughput" and row.is_at_least else "") + bars.text(value)
               for row, value in zip(shown, values, strict=True)],
-        textposition="auto", hovertemplate="%{y}: %{text}<extra></extra>",
+        textposition="auto", insidetextanchor="start", hovertemplate="%{y}: %{text}<extra></extra>",
     )  # fmt: skip
     known = [(label, value) for label, value in dots if value is not None]
     if len(known) > len(shown):
@@ -131,9 +135,22 @@ def _latency(scenario: str, rows: Sequence[Summary], trials: Sequence[TrialResul
         return None
     marks = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
     figure.update_xaxes(tickvals=[-math.log10(1.0 - q) for q in marks], ticktext=[f"p{q * 100:g}" for q in marks])
-    decades = [10.0**power for power in range(-5, 3)]
-    figure.update_yaxes(type="log", tickvals=decades, ticktext=[figures.duration(seconds) for seconds in decades])
-    return finished(f"{scenario}-latency", "How long do clients wait, from the quickest to the slowest?", figure, 400)
+    seen = [value for drawn in figure.data for value in drawn.y]
+    ticks = latency_ticks(min(seen), max(seen))
+    figure.update_yaxes(type="log", tickvals=ticks, ticktext=[figures.duration(seconds) for seconds in ticks])
+    question = "How long do clients wait, from the quickest to the slowest?"
+    return finished(f"{scenario}-latency", question, figure, 400, wide=True)
+
+
+def latency_ticks(least: float, most: float) -> list[float]:
+    """Return where a logarithmic axis of seconds has its marks: decades, and steps between them where there are few."""
+    first, last = math.floor(math.log10(least)), math.ceil(math.log10(most))
+    decades = [10.0**power for power in range(first, last + 1)]
+    if sum(least <= mark <= most for mark in decades) >= 2:
+        return decades
+    if most / least >= 2.0:
+        return [digit * decade for decade in decades for digit in (1, 2, 5)]
+    return [least + (most - least) * part / 4 for part in range(5)]  # a hold: all wait for the same delay
 
 
 def _has(hist: Histogram, q: float) -> bool:
@@ -156,13 +173,16 @@ def line(place: int) -> dict[str, object]:
     return {"color": COLOURS[place % len(COLOURS)], "dash": DASHES[place // len(COLOURS) % len(DASHES)], "width": 2}
 
 
-def finished(name: str, question: str, figure: go.Figure, height_px: int, *, legend: bool = True) -> Chart:
+def finished(
+    name: str, question: str, figure: go.Figure, height_px: int, *, legend: bool = True, wide: bool = False
+) -> Chart:
     """Return the chart, in the one look that all charts of the page have."""
     figure.update_layout(
-        template="none", height=height_px, margin={"l": 10, "r": 10, "t": 8, "b": 40}, showlegend=legend,
+        template="none", height=height_px, showlegend=legend,
+        margin={"l": 10, "r": 10, "t": 8, "b": 40 if legend else 8},
         legend={"orientation": "h", "y": -0.18}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13}, bargap=0.25,
     )  # fmt: skip
     figure.update_xaxes(automargin=True, fixedrange=True, gridcolor="rgba(128,128,128,0.25)")
     figure.update_yaxes(automargin=True, fixedrange=True, gridcolor="rgba(128,128,128,0.25)")
-    return Chart(name, question, json.dumps(figure.to_plotly_json(), allow_nan=False, default=str))
+    return Chart(name, question, json.dumps(figure.to_plotly_json(), allow_nan=False, default=str), wide)

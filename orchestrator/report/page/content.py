@@ -16,7 +16,7 @@ from orchestrator.report.page.judged import memory_table, tier_table
 from orchestrator.report.page.limits import limits_of
 from orchestrator.report.page.lines import Timeline, memory_charts, timeline_chart
 from orchestrator.report.page.sentences import run_sentences
-from orchestrator.report.sidebyside import footnotes
+from orchestrator.report.sidebyside import OPENED, footnotes
 from orchestrator.report.text import timing_line
 from orchestrator.verdicts.ceiling import with_ceilings
 from orchestrator.verdicts.compare import worth_a_word
@@ -105,7 +105,7 @@ def read_run(
         suite=run.suite,
         started_at=run.started_at,
         state=f"finished {run.finished_at}" if run.finished_at else "not finished: it is under way or ended abruptly",
-        sentences=run_sentences(by_scenario, tiers),
+        sentences=run_sentences(by_scenario, tiers, fits),
         sections=tuple(_section(run, rows, (timelines or {}).get(name, ())) for name, rows in by_scenario.items()),
         charts=tuple(memory_charts(by_scenario, fits)),
         tables=tuple(table for table in tables if table is not None),
@@ -142,9 +142,29 @@ def _section(run: Run, rows: Sequence[Summary], timelines: Sequence[Timeline]) -
         ),
         charts=tuple(scenario_charts(rows, results)),
         timelines=tuple(chart for chart in drawn if chart is not None),
-        remarks=tuple(footnotes(rows)),
+        remarks=tuple(_tidy(footnotes(rows))),
         trials=trials,
     )
+
+
+def _tidy(lines: Sequence[str]) -> list[str]:
+    """Return the lines below a table as a page has room for them.
+
+    When each trial's connections were open stands in the table; figures missing for one reason are one line.
+    """
+    missing: dict[str, list[str]] = {}
+    tidy: list[str] = []
+    for line in lines:
+        what, colon, why = line.partition(": ")
+        if OPENED.match(line):
+            continue
+        if line.startswith("no ") and colon:
+            if why not in missing:
+                tidy.append(why)
+            missing.setdefault(why, []).append(what.removeprefix("no "))
+        else:
+            tidy.append(line)
+    return [f"no {', '.join(missing[line])}: {line}" if line in missing else line for line in tidy]
 
 
 def _cell(column: Column, row: Summary) -> Cell:

@@ -16,7 +16,7 @@ from orchestrator.report.page.content import Part
 
 _HERE = Path(__file__).parent
 _CHART = Markup(
-    '<figure data-chart="{name}"><figcaption>{question}</figcaption><div class="chart" role="img" '
+    '<figure data-chart="{name}"{wide}><figcaption>{question}</figcaption><div class="chart" role="img" '
     'aria-label="{question}"></div><script type="application/json">{document}</script></figure>'
 )
 
@@ -50,4 +50,5 @@ def relative_folder(page: Path, runs: Path) -> Callable[[str], str]:
 def _drawn(run_id: str, chart: Chart) -> Markup:
     # Inside <script> nothing is unescaped by a browser: only the tag's own end must not stand in the JSON.
     document = Markup(chart.document.replace("<", "\\u003c"))
-    return _CHART.format(name=f"{run_id}-{chart.name}", question=chart.question, document=document)
+    wide = Markup(' class="wide"') if chart.is_wide else ""
+    return _CHART.format(name=f"{run_id}-{chart.name}", wide=wide, question=chart.question, document=document)

@@ -131,7 +131,7 @@ def _memory_parts(fits: Sequence[MemoryFit]) -> Chart | None:
     figure.update_layout(barmode="stack")
     figure.update_xaxes(rangemode="tozero", showticklabels=False)
     question = "What is one more connection's memory made of?"
-    return finished("memory-parts", question, figure, bars_height(len(shown)) + 30)
+    return finished("memory-parts", question, figure, bars_height(len(shown)) + 70)
 
 
 def _against_connections(figure: go.Figure, top: float) -> None:

@@ -23,15 +23,18 @@ const unfold = () => {
 };
 addEventListener("hashchange", unfold);
 unfold();
-// Paper has no clicks: everything is unfolded, in the colours and the width of paper.
-const folded = [];
+// Paper has no clicks: everything is unfolded, in the colours and the width of paper (A4 less its margins, two columns).
+const folded = [], PAPER_PX = { wide: 650, narrow: 315 };
 addEventListener("beforeprint", () => {
   for (const one of document.querySelectorAll("details:not([open])")) { one.open = true; folded.push(one); }
-  for (const chart of drawn) Plotly.relayout(chart, { "font.color": "#000" });
+  for (const chart of drawn) {
+    const width = chart.closest("figure").classList.contains("wide") ? PAPER_PX.wide : PAPER_PX.narrow;
+    Plotly.relayout(chart, { "font.color": "#000", width, autosize: false });
+  }
 });
 addEventListener("afterprint", () => {
   for (const one of folded.splice(0)) one.open = false;
-  for (const chart of drawn) Plotly.relayout(chart, { "font.color": ink() });
+  for (const chart of drawn) Plotly.relayout(chart, { "font.color": ink(), width: null, autosize: true });
 });
 for (const table of document.querySelectorAll("table.sorts")) {
   table.querySelectorAll("th").forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.report import figures
+from orchestrator.report.memorytable import interval, ordered
 from orchestrator.verdicts.ablation import find_effects
 from orchestrator.verdicts.effect import LEAST_PAIRS
+from orchestrator.verdicts.memory import MemoryFit
 from orchestrator.verdicts.summary import Summary
 from orchestrator.verdicts.tiers import Tiers
 
@@ -14,9 +16,13 @@ Measured = tuple[float, Summary]
 _SCENARIOS = 3  # told in a sentence; a page of tables follows
 
 
-def run_sentences(by_scenario: Mapping[str, Sequence[Summary]], tiers: Sequence[Tiers] = ()) -> tuple[str, ...]:
+def run_sentences(
+    by_scenario: Mapping[str, Sequence[Summary]], tiers: Sequence[Tiers] = (), fits: Sequence[MemoryFit] = ()
+) -> tuple[str, ...]:
     """Return two sentences: what was found, and how sure that is; one where no trial is valid."""
     said = [sentence for rows in by_scenario.values() if (sentence := _scenario(rows))]
+    if fits:
+        said.insert(0, _memory(fits))
     if not said:
         return ("No trial of this run is valid, so it says nothing about any variant.",)
     shown = [said[0], *(sentence[0].lower() + sentence[1:] for sentence in said[1:_SCENARIOS])]
@@ -56,6 +62,13 @@ def _apart(found: Tiers) -> str:
     return f"{what} has {len(groups)} tiers: {' or '.join(alike)} cannot be told apart"
 
 
+def _memory(fits: Sequence[MemoryFit]) -> str:
+    """What one more connection costs, from the cheapest to the dearest, each with its interval."""
+    ends = ordered(fits)[:: max(1, len(fits) - 1)]
+    told = [f"{figures.size(one.whole.bytes_each)} in {one.variant} ({interval(one.whole)})" for one in ends]
+    return f"One more connection costs {' up to '.join(told)} of memory"
+
+
 def _scenario(rows: Sequence[Summary]) -> str:
     if any(row.reverted for row in rows):
         return _taken_back(rows)
@@ -75,6 +88,8 @@ def _most(rows: Sequence[Summary], read: Callable[[Summary], float | None], verb
     sentence = f"On {first.scenario} {first.label} {verb}: {bound}{figures.rate(value)}{unit}"
     if len(ranked) > 1 and ranked[-1][0] > 0.0:
         last_value, last = ranked[-1]
+        if last.is_at_least:
+            return f"{sentence}, and {last.label} least: at least {figures.rate(last_value)}{unit}"
         times = figures.three_digits(value / last_value)
         sentence += f", {times} times {last.label}'s {figures.rate(last_value)}{unit}"
     return sentence
