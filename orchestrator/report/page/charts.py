@@ -179,8 +179,9 @@ def finished(
     """Return the chart, in the one look that all charts of the page have."""
     figure.update_layout(
         template="none", height=height_px, showlegend=legend,
-        margin={"l": 10, "r": 10, "t": 8, "b": 40 if legend else 8},
-        legend={"orientation": "h", "y": -0.18}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 10, "r": 10, "t": 8, "b": 64 if legend else 8},
+        legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom"},
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13}, bargap=0.25,
     )  # fmt: skip
     figure.update_xaxes(automargin=True, fixedrange=True, gridcolor="rgba(128,128,128,0.25)")

@@ -62,7 +62,7 @@ def timeline_chart(scenario: str, told: Timeline) -> Chart | None:
         )  # fmt: skip
     if not figure.data:
         return None
-    figure.update_xaxes(title="seconds since the trial began, set-up included")
+    figure.update_xaxes(title={"text": "seconds since the trial began, set-up included", "standoff": 4})
     _scale(figure, highest, text)
     return finished(f"{scenario}-time-{told.panel}", told.question, figure, 300)
 
@@ -135,7 +135,7 @@ def _memory_parts(fits: Sequence[MemoryFit]) -> Chart | None:
 
 
 def _against_connections(figure: go.Figure, top: float) -> None:
-    figure.update_xaxes(title="connections held", rangemode="tozero")
+    figure.update_xaxes(title={"text": "connections held", "standoff": 4}, rangemode="tozero", tickformat=",")
     _scale(figure, top, figures.size)
 
 

@@ -23,18 +23,37 @@ const unfold = () => {
 };
 addEventListener("hashchange", unfold);
 unfold();
-// Paper has no clicks: everything is unfolded, in the colours and the width of paper (A4 less its margins, two columns).
-const folded = [], PAPER_PX = { wide: 650, narrow: 315 };
+// Paper has no clicks: everything is unfolded, in the colours of paper, and charts scale with whatever width it has.
+const folded = [], DRAWN_PX = { wide: 900, narrow: 440 };
+const fit = (chart, width) => {
+  const box = chart.querySelector(".svg-container"), height = chart.layout.height;
+  Object.assign(box.style, { width: "100%", height: "auto", aspectRatio: `${width} / ${height}` });
+  for (const svg of chart.querySelectorAll("svg.main-svg")) {
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    Object.assign(svg.style, { width: "100%", height: "100%" });
+  }
+};
+const unfit = (chart) => {
+  for (const svg of chart.querySelectorAll("svg.main-svg")) {
+    svg.removeAttribute("viewBox");
+    Object.assign(svg.style, { width: "", height: "" });
+  }
+  chart.querySelector(".svg-container").style.aspectRatio = "";
+};
 addEventListener("beforeprint", () => {
   for (const one of document.querySelectorAll("details:not([open])")) { one.open = true; folded.push(one); }
   for (const chart of drawn) {
-    const width = chart.closest("figure").classList.contains("wide") ? PAPER_PX.wide : PAPER_PX.narrow;
+    const width = DRAWN_PX[chart.closest("figure").classList.contains("wide") ? "wide" : "narrow"];
     Plotly.relayout(chart, { "font.color": "#000", width, autosize: false });
+    fit(chart, width);
   }
 });
 addEventListener("afterprint", () => {
   for (const one of folded.splice(0)) one.open = false;
-  for (const chart of drawn) Plotly.relayout(chart, { "font.color": ink(), width: null, autosize: true });
+  for (const chart of drawn) {
+    unfit(chart);
+    Plotly.relayout(chart, { "font.color": ink(), width: null, autosize: true });
+  }
 });
 for (const table of document.querySelectorAll("table.sorts")) {
   table.querySelectorAll("th").forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {

@@ -20,23 +20,30 @@ def run_sentences(
     by_scenario: Mapping[str, Sequence[Summary]], tiers: Sequence[Tiers] = (), fits: Sequence[MemoryFit] = ()
 ) -> tuple[str, ...]:
     """Return two sentences: what was found, and how sure that is; one where no trial is valid."""
-    said = [sentence for rows in by_scenario.values() if (sentence := _scenario(rows))]
-    if fits:
-        said.insert(0, _memory(fits))
+    # Holds of several sizes are one question: what one more connection costs.
+    told = [rows for rows in by_scenario.values() if not (fits and rows[0].kind == "hold")]
+    said = [*([_memory(fits)] if fits else []), *(sentence for rows in told if (sentence := _scenario(rows)))]
     if not said:
         return ("No trial of this run is valid, so it says nothing about any variant.",)
     shown = [said[0], *(sentence[0].lower() + sentence[1:] for sentence in said[1:_SCENARIOS])]
     more = len(said) - len(shown)
     rest = f"; {more} more scenario{'s' if more != 1 else ''} below" if more else ""
-    return f"{'; '.join(shown)}{rest}.", _certainty([row for rows in by_scenario.values() for row in rows], tiers)
+    every = [row for rows in by_scenario.values() for row in rows]
+    return f"{'; '.join(shown)}{rest}.", _certainty(every, tiers, fits if fits and not any(told) else ())
 
 
-def _certainty(rows: Sequence[Summary], tiers: Sequence[Tiers]) -> str:
-    """How far the figures can be trusted, and of whom there are none."""
+def _certainty(rows: Sequence[Summary], tiers: Sequence[Tiers], fits: Sequence[MemoryFit]) -> str:
+    """How far the figures can be trusted, and of whom there are none. fits: where nothing else was asked."""
     void = [row for row in rows if row.finished and not row.valid and not row.unsupported]
     least = min(row.valid for row in rows if row.valid)
     repeated = f"With {least} repetition{'s' if least != 1 else ''} of each"
-    if least < LEAST_PAIRS:
+    if fits:
+        trials, sizes = min(len(one.points) for one in fits), max(len(one.sizes) for one in fits)
+        bent = [one.variant for one in fits if not one.is_straight]
+        sentence = f"Each is the slope over {trials} trials of {sizes} sizes, its 95 % interval in brackets"
+        if bent:
+            sentence += f"; that of {_list(bent)} is no cost of one, because memory does not grow evenly there"
+    elif least < LEAST_PAIRS:
         sentence = (
             f"{repeated} this shows orders of magnitude; telling close variants apart takes {LEAST_PAIRS} or more "
             f"(lab run SUITE --trials {LEAST_PAIRS})"
