@@ -35,6 +35,7 @@ STORY = frozenset(
         "down",
         "own",
         "foresee",
+        "timelines",
         "tune",
         "calibrate",
         "guests",

@@ -20,6 +20,7 @@ from orchestrator.results.folder import run_folder
 from orchestrator.results.store import open_store
 from orchestrator.run import results_folder
 from orchestrator.serve import Server, Site
+from orchestrator.timelines import read_timelines
 from orchestrator.up import state_folder
 from orchestrator.verdicts.compare import worth_a_word
 
@@ -92,7 +93,13 @@ def _render(ctx: Context, runs: list[Run], kind: str, path: Path, folder: Path) 
     beside = read_beside(runs, worth)
     if kind == "junit":
         return render_junit(runs, beside)
-    parts = [read_run(run, dashboard_link(state_folder(ctx.root), run), thresholds=worth) for run in runs]
+    kept = folder.parent
+    parts = [
+        read_run(
+            run, dashboard_link(state_folder(ctx.root), run), thresholds=worth, timelines=read_timelines(kept, run)
+        )
+        for run in runs
+    ]  # fmt: skip
     if kind == "markdown":
         return render_markdown(title, parts, beside)
     return render_html(title, parts, relative_folder(path, folder), beside)
