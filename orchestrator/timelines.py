@@ -55,16 +55,18 @@ def _timeline(name: str, kept: Iterable[Kept]) -> Timeline | None:
     if panel is None:
         return None
     lines = tuple(
-        TimeLine(one.variant, _points(one, track))
-        for one in kept
-        if (track := next(filter(lambda t: _is_shown(t, name), one.tracks), None)) is not None
+        TimeLine(one.variant, _points(one, track)) for one in kept if (track := _shown(one.tracks, name)) is not None
     )
     return Timeline(name, panel.question, panel.unit, lines) if lines else None
 
 
-def _is_shown(track: Track, panel: str) -> bool:
-    """A panel's first query, at the page's own quantile where it asks for one."""
-    return track.panel == panel and track.query == 0 and track.quantile in ("", QUANTILE)
+def _shown(tracks: Iterable[Track], panel: str) -> Track | None:
+    """Return a panel's first query, at the page's own quantile where it asks for one.
+
+    Of several series of one query that of what is established, or the first: one variant has one line.
+    """
+    found = [one for one in tracks if one.panel == panel and one.query == 0 and one.quantile in ("", QUANTILE)]
+    return next((one for one in found if one.labels.get("state") == "established"), found[0] if found else None)
 
 
 def _points(kept: Kept, track: Track) -> tuple[tuple[float, float | None], ...]:

@@ -92,7 +92,8 @@ def measure_between(baseline: Sequence[float], candidate: Sequence[float]) -> Ef
     first, second = _logs(baseline), _logs(candidate)
     least = min(len(first), len(second))
     if least < LEAST_PAIRS:
-        raise TooFewPairs(f"a side has {least} valid trials; {LEAST_PAIRS} are needed to tell a difference from luck")
+        valid = f"{least} valid trial{'s' if least != 1 else ''}"
+        raise TooFewPairs(f"a side has {valid}; {LEAST_PAIRS} are needed to tell a difference from luck")
     mean = float(second.mean() - first.mean())
     parts = [float(side.var(ddof=1)) / len(side) for side in (first, second)]
     error = math.sqrt(sum(parts))

@@ -46,6 +46,17 @@ def test_a_panel_is_its_first_query_at_the_pages_own_quantile(tmp_path: Path) ->
     assert ("latency", ((0.0, 0.2),)) == (told.panel, told.lines[0].points)
 
 
+def test_of_connections_by_state_the_established_are_drawn(tmp_path: Path) -> None:
+    """Those that are connecting come first in the file, and are no answer to the question."""
+    run = a_run(trial("a"))
+    states = [
+        of_panel(Track({"state": s}, 0, (n,)), "throughput", 0) for s, n in (("connecting", 1.0), ("established", 2.0))
+    ]
+    keep(tmp_path, run, 0, *states)
+
+    assert ((0.0, 2.0),) == read_timelines(tmp_path, run)["plain"][0].lines[0].points
+
+
 def test_a_damaged_file_costs_a_line_and_no_report(tmp_path: Path) -> None:
     """The trial's figures are in the database; a run of which nothing was kept has no timelines."""
     run = a_run(trial("a"), trial("b"))

@@ -63,13 +63,21 @@ def _sentence(first: str, later: str, judged: Sequence[Judged]) -> str:
     if words["no difference"]:
         told.append(f"{words['no difference']} figures show no difference")
     if words["undecided"]:
-        told.append(f"{words['undecided']} are undecided")
+        common = _common_reason(judged)
+        told.append(f"{words['undecided']} are undecided" + (f", because {common}" if common else ""))
     return f"{later} beside {first}: {'; '.join(told) or 'nothing that both measured'}."
+
+
+def _common_reason(judged: Sequence[Judged]) -> str:
+    """Return why all that is undecided is so, where it is one reason."""
+    reasons = {one.reason for one in judged if one.word == "undecided"}
+    return reasons.pop() if len(reasons) == 1 else ""
 
 
 def _table(first: str, later: str, judged: Sequence[Judged], rows: dict[str, tuple[Summary, ...]]) -> Table:
     headers = ("scenario", "variant", "figure", first, later, "change", "95 % interval", "verdict", "why")
     lines = []
+    common = _common_reason(judged)  # stands in the sentence, and not in every row
     for one in sorted(judged, key=lambda one: _ORDER.index(one.word)):
         before, after = (_value(rows[run_id], one) for run_id in (first, later))
         effect = one.effect
@@ -80,7 +88,8 @@ def _table(first: str, later: str, judged: Sequence[Judged], rows: dict[str, tup
                 Cell(figure_text(one.figure, before), before), Cell(figure_text(one.figure, after), after),
                 Cell("-" if ratio is None else change_text(ratio), ratio),
                 Cell(f"{change_text(effect.low)} to {change_text(effect.high)}" if effect else "-"),
-                Cell(one.word, float(_ORDER.index(one.word)), _TONES.get(one.word, "")), Cell(one.reason),
+                Cell(one.word, float(_ORDER.index(one.word)), _TONES.get(one.word, "")),
+                Cell("" if one.reason == common else one.reason),
             )
         )  # fmt: skip
     return Table(f"{later} beside {first}", headers, tuple(lines))

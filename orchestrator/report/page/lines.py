@@ -14,6 +14,7 @@ from orchestrator.verdicts.memory import MemoryFit
 from orchestrator.verdicts.summary import Summary
 
 _PARTS = (("user", "user space", COLOURS[0]), ("kernel", "kernel", COLOURS[1]), ("socket", "sockets", COLOURS[2]))
+_FEW_POINTS = 30  # up to here each is marked: a single one is no line
 _MOST_POINTS = 400  # of one line of a timeline: more than a chart has pixels for, few enough for a page of many trials
 
 
@@ -56,7 +57,8 @@ def timeline_chart(scenario: str, told: Timeline) -> Chart | None:
             continue
         highest = max(highest, *values)
         figure.add_scatter(
-            x=[at_s for at_s, _ in points], y=[value for _, value in points], name=one.variant, mode="lines",
+            x=[at_s for at_s, _ in points], y=[value for _, value in points], name=one.variant,
+            mode="lines" if len(points) > _FEW_POINTS else "lines+markers", marker={"size": 5},
             line=line(place), customdata=[text(value) for _, value in points], connectgaps=False,
             hovertemplate="%{x:.0f} s: %{customdata}",
         )  # fmt: skip
