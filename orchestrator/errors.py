@@ -55,3 +55,7 @@ class Undecided(LabError):
 
 class StoreDamaged(LabError):
     """The results database cannot be read or written."""
+
+
+class Unsound(StoreDamaged):
+    """The results database itself is damaged: it can be set aside and made anew from the run folders."""

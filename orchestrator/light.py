@@ -13,7 +13,7 @@ from orchestrator.model import Lab, Plan, Run
 from orchestrator.report.figures import errors_in_words
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import LightRow
-from orchestrator.results.store import open_store
+from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import carry_out, new_id, only_one, plan_suite, results_folder
 from orchestrator.standing import Standing
 from orchestrator.up import state_folder
@@ -35,7 +35,8 @@ def first_light(lab: Lab, standing: Standing, progress: Progress) -> Light:
     """Return first light, measured now unless it was measured with these images before."""
     if SUITE not in lab.suites:
         return Light([], f"{lab.path} declares no suite '{SUITE}', so there is no first light. Next: lab plan")
-    earlier = _earlier(standing, wanted={name for name in lab.suites[SUITE].variants if name in lab.arena.variants})
+    arena = {name for name in lab.suites[SUITE].variants if name in lab.arena.variants}
+    earlier = _earlier(standing, arena, progress)
     if earlier is not None:
         return Light(_rows(earlier), f"measured {earlier.started_at} with these images; measure again: lab run {SUITE}")
     with only_one(state_folder(lab.root), "up"):
@@ -55,12 +56,12 @@ def _of_arena(lab: Lab, plan: Plan) -> Plan:
     return replace(plan, trials=tuple(t for t in plan.trials if t.variant in lab.arena.variants))
 
 
-def _earlier(standing: Standing, wanted: set[str]) -> Run | None:
+def _earlier(standing: Standing, wanted: set[str], progress: Progress) -> Run | None:
     """Return the newest finished first light of these variants made with the same images, without a void trial."""
-    path = results_folder(standing.lab.root) / "lab.db"
-    if not path.exists():
+    results = results_folder(standing.lab.root)
+    if not has_results(results):
         return None
-    with open_store(path) as store:
+    with open_results(results, progress.say) as store:
         for entry in store.list_runs():
             if entry.suite == SUITE and entry.finished_at is not None:
                 run = store.read_run(entry.run_id)

@@ -17,6 +17,9 @@ Threads = Literal["few", "per-connection"]
 Processes = Literal["one", "reuseport", "own"]
 _WITHOUT_RUNTIME = ("c", "rust")  # languages whose servers have nothing between them and the kernel to tell of
 
+# Ends the second name of a variant that runs twice in a suite, the A/A control; no declared name has a "~".
+CONTROL = "~control"
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -60,6 +63,7 @@ class Variant:
     answers: str = ""  # what it answers there
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)  # {host} and {port} stand for where it is to listen
+    same_as: str = ""  # an A/A control: the variant whose image it is, under this second name
 
     @property
     def has_contract_routes(self) -> bool:
@@ -186,6 +190,36 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Which nights keep their run folders; the database keeps every trial. Baseline and newest night always stay."""
+
+    nights: int
+    most_bytes: int | None  # of all their folders together; None: no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who hears of a night's verdict. At most one place names the webhook, and never the lab file itself."""
+
+    webhook_env: str = ""  # the environment variable that holds the URL
+    webhook_file: str = ""  # or the file
+    command: tuple[str, ...] = ()
+    when: Literal["always", "not-fine"] = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Nightly:
+    """What `lab nightly` runs, and what becomes of it."""
+
+    suite: str
+    at: str  # "02:30", the machine's own time of day
+    control: str  # the variant that runs a second time under another name, A/A; "": the suite's first
+    stable: tuple[str, ...]  # variants nobody changes: what all of them show is the machine's doing
+    keep: Keep
+    notify: Notify
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """Everything lab.yaml and the variants' manifests declare."""
 
@@ -199,6 +233,7 @@ class Lab:
     arena: Arena
     grafana: Grafana = field(default_factory=Grafana)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    nightly: Nightly | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +375,15 @@ class TrialResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """One process at work on a run: the first begins it, each later one resumes it."""
+
+    began_at: str  # UTC, ISO 8601
+    owner: Mapping[str, object]  # boot id, pid and start time of the process; whether it lives tells a running run
+    changes: tuple[str, ...] = ()  # what was no longer as when the run began, in words
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a plan as the store knows it."""
 
@@ -350,3 +394,7 @@ class Run:
     host: Mapping[str, object]  # host facts: kernel, CPUs, limits, engine, image digests
     plan: Plan
     trials: tuple[TrialResult, ...]
+    declared: Mapping[str, object] = field(default_factory=dict)  # what lab.yaml said: "scenario plain" -> its fields
+    sessions: tuple[Session, ...] = ()
+    aborted: str | None = None  # why it was given up
+    imported_at: str | None = None  # where it was carried out on another machine

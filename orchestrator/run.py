@@ -1,6 +1,7 @@
 """Carry out a plan: every trial in a fresh pod, each result kept before the next begins.
 
-A run killed at any moment loses at most the trial it was in. One run at a time: a lock in the lab's state folder.
+A run killed at any moment loses at most the trial it was in, and resume.py carries it on. One run at a time: a lock in
+the lab's state folder. The order in which results are kept is carry.py's.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.arena import return_worker, standstill
+from orchestrator.carry import begin, go_on, new_session, now, open_for_run, take_up
 from orchestrator.charted import keep_charted
 from orchestrator.containers.clear import clear_abandoned, clear_owned
 from orchestrator.containers.control import ControlPlane, control_state
 from orchestrator.containers.engine import Say
-from orchestrator.containers.labels import STANDING, current_owner, lab_id
+from orchestrator.containers.labels import STANDING, Owner, current_owner, lab_id
 from orchestrator.containers.nonce import new_nonce
 from orchestrator.errors import BadInput, EnvironmentMissing, Refused
 from orchestrator.foresee import plan_here
@@ -29,17 +31,18 @@ from orchestrator.grafana import open_marks
 from orchestrator.guests import with_guests
 from orchestrator.hosts.facts import kernel_version
 from orchestrator.load.master import Master
-from orchestrator.model import Lab, Plan, Run
+from orchestrator.model import Lab, Plan, Run, TrialResult
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.observe.marks import Marks
 from orchestrator.past import show_past
 from orchestrator.planning.refusal import leave_out, refuse_impossible
+from orchestrator.planning.sameness import declared as declared_of
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
-from orchestrator.report.remaining import Step
 from orchestrator.report.text import loaded_s
-from orchestrator.results.folder import new_run_id, write_run, write_trial
-from orchestrator.results.store import open_store
+from orchestrator.results.folder import new_run_id
+from orchestrator.results.mend import open_results
+from orchestrator.results.store import Store
 from orchestrator.trial import execute
 from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
 from orchestrator.verdicts.validity import UNSUPPORTED, least_valid
@@ -88,19 +91,12 @@ def run_suite(
         refuse_impossible(plan_here(lab, suite))
     with only_one(state_folder(lab.root), f"run {suite}"):
         began_s = time.monotonic()
+        open_for_run(results_folder(lab.root), say).close()  # what cannot be kept need not be measured
         run_id = new_id(suite)
         owner = current_owner(run_id)
-        ground = prepare(lab, lab.suites[suite].profile, owner, progress, say, lab.suites[suite].variants)
-        cleared = clear_abandoned(ground.client, ground.lab_id)
-        if cleared.containers:
-            say(f"an earlier command was killed: {cleared.sentence()}")
-        was_standing = bool(control_state(ground.client, ground.lab_id))
-        if was_standing:
-            state = state_folder(lab.root)
-            lab, declared = with_guests(lab, state), declared and with_guests(declared, state)
-        told = with_variants(lab, lab.suites[suite].variants)
-        try:
-            control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner, say)
+        variants = lab.suites[suite].variants
+        ground = lay_ground(lab, lab.suites[suite].profile, variants, owner, progress, say)
+        with under_control(lab, ground, variants, owner, say, declared) as (lab, control):
             plan = plan_suite(lab, suite, ground)
             if not attempt:
                 planned = {spec.variant for spec in plan.trials}
@@ -116,13 +112,39 @@ def run_suite(
             say(f"run {run_id}: {len(plan.trials)} trials; live: {control.master_url} and {control.prometheus_url}")
             setup_s = time.monotonic() - began_s
             return Scripted(carry_out(lab, ground, control, plan, run_id, progress, locustfile), setup_s)
-        finally:
-            if was_standing and (declared is not None or told is not lab):
-                # The master was told of what the standing lab does not have; it gets its own words back.
-                restored, standing = declared or lab, current_owner(STANDING)
-                control = bring_up_control(restored, ground, standing, say)
-                return_worker(restored, make_site(ground, standing, keep=True), control)
-            clear_owned(ground.client, lab_id(lab.root), owner)
+
+
+def lay_ground(lab: Lab, profile: str, variants: Iterable[str], owner: Owner, progress: Progress, say: Say) -> Ground:
+    """Return what a run stands on, with everything gone that an earlier command left when it was killed."""
+    ground = prepare(lab, profile, owner, progress, say, variants)
+    cleared = clear_abandoned(ground.client, ground.lab_id)
+    if cleared.containers:
+        say(f"an earlier command was killed: {cleared.sentence()}")
+    return ground
+
+
+@contextlib.contextmanager
+def under_control(
+    lab: Lab, ground: Ground, variants: Iterable[str], owner: Owner, say: Say, declared: Lab | None = None
+) -> Iterator[tuple[Lab, ControlPlane]]:
+    """Bring up the control plane for a run of these variants, and leave the lab as it was found.
+
+    Yields the lab with the guests of its standing arena, and the control plane. declared: as in run_suite.
+    """
+    was_standing = bool(control_state(ground.client, ground.lab_id))
+    if was_standing:
+        state = state_folder(lab.root)
+        lab, declared = with_guests(lab, state), declared and with_guests(declared, state)
+    told = with_variants(lab, variants)
+    try:
+        yield lab, bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner, say)
+    finally:
+        if was_standing and (declared is not None or told is not lab):
+            # The master was told of what the standing lab does not have; it gets its own words back.
+            restored, standing = declared or lab, current_owner(STANDING)
+            control = bring_up_control(restored, ground, standing, say)
+            return_worker(restored, make_site(ground, standing, keep=True), control)
+        clear_owned(ground.client, lab_id(lab.root), owner)
 
 
 def with_variants(lab: Lab, variants: Iterable[str]) -> Lab:
@@ -190,41 +212,48 @@ def carry_out(
     locustfile: Path | None = None,
 ) -> Outcome:
     """Run every trial of a plan in its order and return the run as the store has it."""
+    run = Run(
+        run_id, plan.suite, now(), None, ground.facts, plan, (),
+        declared=declared_of(lab, plan), sessions=(new_session(run_id),),
+    )  # fmt: skip
+    return _carry(lab, ground, control, run, begin, progress, locustfile)
+
+
+def carry_on(lab: Lab, ground: Ground, control: ControlPlane, run: Run, progress: Progress) -> Outcome:
+    """Run the trials that a killed run lacks and return it as the store has it. run: with this process' session."""
+    return _carry(lab, ground, control, run, take_up, progress, None)
+
+
+def _carry(
+    lab: Lab,
+    ground: Ground,
+    control: ControlPlane,
+    run: Run,
+    record: Callable[[Store, Path, Run], None],
+    progress: Progress,
+    locustfile: Path | None,
+) -> Outcome:
     results = results_folder(lab.root)
     marks = open_marks(lab, control.grafana_url, state_folder(lab.root))
-    bench = make_bench(lab, ground, control, run_id, locustfile=locustfile, marks=marks)
-    started_at = _now()
+    bench = make_bench(lab, ground, control, run.run_id, locustfile=locustfile, marks=marks)
     arena = make_site(ground, current_owner(STANDING), keep=True)
-    with open_store(results / "lab.db") as store, standstill(lab, arena, control):
-        store.begin_run(run_id, plan.suite, started_at, ground.facts, plan)
-        about = {"suite": plan.suite, "started_at": started_at, "host": ground.facts, "plan": plan}
-        write_run(results, run_id, finished_at=None, **about)  # type: ignore[arg-type]  # one mapping, written twice
-        steps = [Step(f"{t.scenario} {t.variant}", loaded_s(lab.scenarios[t.scenario])) for t in plan.trials]
-        about_run = f"run {run_id} of suite {plan.suite}"
-        with marks.during(about_run, ["run", run_id]), progress.stage("trial", steps) as stage:
-            for spec in plan.trials:
-                stage.begin()
-                result = execute(bench, spec)
-                store.add_trial(run_id, result)
-                write_trial(results, run_id, result)
-                untold = keep_charted(results, run_id, result, control.prometheus_url, lab.observability.interval_s)
-                if untold:
-                    progress.say(f"{spec.scenario} {spec.variant}: its time series are not kept: {untold}")
-                stage.end(_in_words(result.void))
-        finished_at = _now()
-        store.finish_run(run_id, finished_at)
-        write_run(results, run_id, finished_at=finished_at, **about)  # type: ignore[arg-type]
-        run = store.read_run(run_id)
+
+    def keep_series(result: TrialResult) -> None:
+        untold = keep_charted(results, run.run_id, result, control.prometheus_url, lab.observability.interval_s)
+        if untold:
+            spec = result.spec
+            progress.say(f"{spec.scenario} {spec.variant}: its time series are not kept: {untold}")
+
+    with open_results(results, progress.say) as store, standstill(lab, arena, control):
+        record(store, results, run)
+        with marks.during(f"run {run.run_id} of suite {run.suite}", ["run", run.run_id]):
+            done = go_on(
+                store, results, run, lambda spec: execute(bench, spec), progress,
+                lambda spec: loaded_s(lab.scenarios[spec.scenario]), keep_series,
+            )  # fmt: skip
     for trouble in filter(None, (marks.close(), show_past(results, state_folder(lab.root), bench.exporter))):
         progress.say(trouble)
-    return judge(run)
-
-
-def _in_words(void: str | None) -> str:
-    """Return why a trial has no figures, as its line of progress ends; "" where it has."""
-    if void is None:
-        return ""
-    return void if void.startswith(UNSUPPORTED) else f"void: {void}"
+    return judge(done)
 
 
 def _overridden(lab: Lab, name: str, trials: int | None, seed: int | None) -> Lab:
@@ -276,7 +305,3 @@ def only_one(state: Path, verb: str) -> Iterator[None]:
         finally:
             file.seek(0)
             file.truncate()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -98,6 +98,7 @@ def prepare(
     names = missing(client, recipes, base_id)
     with progress.stage("building images", [Step(name) for name in names]) if names else nullcontext() as stage:
         images = existing | build(client, recipes, base_id, names, finished=stage.complete if stage else _nothing)
+    images |= {variant.name: images[variant.same_as] for variant in wanted_variants if variant.same_as}
     ident = lab_id(lab.root)
     wanted = lab.profiles[profile]
     nofile, available = granted(client, ident, owner, wanted.nofile)

@@ -21,7 +21,10 @@ REPORT = frozenset({"report"})
 STORY = frozenset(
     {
         "trial",
+        "carry",
         "run",
+        "resume",
+        "transfer",
         "up",
         "pod",
         "offer",
@@ -42,6 +45,7 @@ STORY = frozenset(
         "grafana",
         "past",
         "scaffold",
+        "nightly",
         "verifying",
     }
 )

@@ -1,7 +1,7 @@
 """The `lab` command: parses, calls the story, prints, decides nothing.
 
-Results go to stdout, progress and errors to stderr. Exit codes: 0 fine, 1 failed verification, 2 bad input,
-3 environment, 4 void or undecided, 130 interrupted. Each module holds the verbs of one subject.
+Results go to stdout, progress and errors to stderr. Exit codes: 0 fine, 1 regression or failed verification, 2 bad
+input, 3 environment, 4 void or undecided, 130 interrupted. Each module holds the verbs of one subject.
 """
 
 from __future__ import annotations
@@ -11,13 +11,28 @@ from pathlib import Path
 from typing import NoReturn
 
 # Importing them adds their verbs to the group.
-from orchestrator.cli import compare, ending, grafana, group, new, plan, report, run, standing, tune, verify, watch
+from orchestrator.cli import (
+    compare,
+    ending,
+    grafana,
+    group,
+    new,
+    nightly,
+    plan,
+    report,
+    run,
+    standing,
+    transfer,
+    tune,
+    verify,
+    watch,
+)
 from orchestrator.cli.ending import end
 from orchestrator.cli.group import lab
 
 __all__ = [
-    "compare", "ending", "grafana", "group", "lab", "main", "new", "plan", "report", "run", "standing", "tune",
-    "verify", "watch",
+    "compare", "ending", "grafana", "group", "lab", "main", "new", "nightly", "plan", "report", "run", "standing",
+    "transfer", "tune", "verify", "watch",
 ]  # fmt: skip
 
 

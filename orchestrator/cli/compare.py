@@ -10,9 +10,10 @@ from orchestrator.cli.group import Context, complain, lab
 from orchestrator.errors import BadInput
 from orchestrator.model import Run, Thresholds
 from orchestrator.report.comparetable import compare_document, compare_table, tiers_table
-from orchestrator.results.store import open_store
+from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
 from orchestrator.verdicts.compare import Judged, judge_pairs, pairs_between, pairs_within, worth_a_word
+from orchestrator.verdicts.noise import noise_floor
 from orchestrator.verdicts.tiers import only, tier_run
 
 EPILOG = (
@@ -33,11 +34,11 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
     Two runs: each pairing of the newer against the same of the older. --variants: within one run, block by block; of
     three and more also the tiers, groups that cannot be told apart. 4: nothing can be said of some pairing.
     """
-    path = results_folder(ctx.root) / "lab.db"
-    if not path.exists():
-        raise BadInput(f"{path}: there are no results yet. Next: lab run quick --trials 6")
+    results = results_folder(ctx.root)
+    if not has_results(results):
+        raise BadInput(f"{results / 'lab.db'}: there are no results yet. Next: lab run quick --trials 6")
     worth = _thresholds(ctx, threshold)
-    with open_store(path) as store:
+    with open_results(results, ctx.say) as store:
         if variants:
             run, baseline, candidates = _within(store.read_run, names)
             pairs = pairs_within(run, baseline, candidates)
@@ -54,14 +55,15 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
             what = f"{old.run_id} and {new.run_id} have no scenario and variant in common"
     if not pairs:
         raise BadInput(f"{what}. Try: lab show --list")
-    judged = judge_pairs(pairs, worth, lambda *_: 0.0, between_runs=not variants)
+    floor = noise_floor([run] if variants else [old, new])  # what an A/A control in them showed of itself
+    judged = judge_pairs(pairs, worth, lambda *key: floor.get(key, 0.0), between_runs=not variants)
     ascii_only = ctx.out.encoding.lower() != "utf-8"
     if as_json:
         ctx.print_json(compare_document(judged))
     else:
         ctx.out.print(compare_table(judged, ascii_only=ascii_only))
         if variants and len(candidates) > 1:
-            grouped = tier_run(only(run, (baseline, *candidates)), worth)
+            grouped = tier_run(only(run, (baseline, *candidates)), worth, lambda *key: floor.get(key, 0.0))
             if grouped:
                 ctx.out.print()
                 ctx.out.print(tiers_table(grouped, ascii_only=ascii_only))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import traceback
 from pathlib import Path
@@ -42,14 +43,30 @@ def end(command: click.Command, who: str, kept: str, folder: Path) -> NoReturn:
     except BrokenPipeError:
         raise SystemExit(0) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback goes to a file
-        log = folder / ".lab" / "crash.log"
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(traceback.format_exc())
-        code, text = 3, f"a defect of the lab: {type(error).__name__}: {error}. Details: {log}"
+        code, text = 3, _full_disk(error) or _defect(error, folder / ".lab" / "crash.log")
     else:
         raise SystemExit(0)
     click.echo(f"{who}: {text}", err=True)
     raise SystemExit(code)
+
+
+def _full_disk(error: Exception) -> str | None:
+    """Return the line for a disk that took no more, wherever it was met; None for anything else."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    where = f" ({error.filename})" if error.filename else ""
+    return f"the disk is full{where}; what was finished is kept. Free some space, then run again"
+
+
+def _defect(error: Exception, log: Path) -> str:
+    """Keep the traceback being handled in a file and return the line that names it."""
+    brief = f"a defect of the lab: {type(error).__name__}: {error}"
+    try:
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(traceback.format_exc())
+    except OSError as second:
+        return f"{brief}. Its details could not be kept: {log}: {second.strerror}"
+    return f"{brief}. Details: {log}"
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

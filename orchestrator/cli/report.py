@@ -17,7 +17,7 @@ from orchestrator.report.page.content import read_run
 from orchestrator.report.page.html import relative_folder, render_html
 from orchestrator.report.page.plain import render_csv, render_junit, render_markdown
 from orchestrator.results.folder import run_folder
-from orchestrator.results.store import open_store
+from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
 from orchestrator.serve import Server, Site
 from orchestrator.timelines import read_timelines
@@ -52,9 +52,9 @@ def report(
     if port is not None and not serve:
         raise BadInput("--port belongs to --serve; write: lab report --serve --port N")
     results = results_folder(ctx.root)
-    if not (results / "lab.db").exists():
+    if not has_results(results):
         raise BadInput(f"{results / 'lab.db'}: there are no results yet. Next: lab run quick")
-    with open_store(results / "lab.db") as store:
+    with open_results(results, ctx.say) as store:
         runs = [store.read_run(run_id) for run_id in run_ids] or [store.read_run(None)]
     if serve:
         _show(ctx, Site(results, runs[0].run_id if run_ids else ""), _PORT if port is None else port)

@@ -14,23 +14,25 @@ from orchestrator.own import laid_out, with_own, with_pairing
 from orchestrator.report.asjson import show_document
 from orchestrator.report.sidebyside import side_by_side
 from orchestrator.report.text import timing_line
-from orchestrator.results.store import open_store
+from orchestrator.results.mend import has_results, open_results
+from orchestrator.resume import resume_run, state_in_words
 from orchestrator.run import results_folder, run_suite
 from orchestrator.units import parse_duration_s
 
 RUN_EPILOG = (
     "Examples: lab run quick, lab run quick --trials 6, lab run plain@c-epoll, lab run plain@c-epoll,c-threads, "
-    "lab run --locustfile mine.py --variant go-nethttp --users 50 --time 30s"
+    "lab run --resume, lab run --locustfile mine.py --variant go-nethttp --users 50 --time 30s"
 )
 
 OWN_HELP = "Load with the users of your own locustfile; one that reaches for another host ends with 4 (void)."
 
 
 @lab.command(epilog=RUN_EPILOG)
-@click.argument("suite", required=False, metavar="[SUITE | SCENARIO@VARIANT,...]")
+@click.argument("suite", required=False, metavar="[SUITE | SCENARIO@VARIANT,... | --resume RUN]")
+@click.option("--resume", is_flag=True, help="Go on with a run that was killed: the newest, or the one named.")
 @click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each pairing, instead of the suite's.")
 @click.option("--seed", type=int, help="Seed of the order, instead of the suite's.")
-@click.option("--attempt", is_flag=True, help="Run what the plan or a failed verification says cannot work.")
+@click.option("--attempt", is_flag=True, help="Run what cannot work, failed verification, or changed since.")
 @click.option("--locustfile", type=click.Path(path_type=Path), help=OWN_HELP)
 @click.option("--variant", multiple=True, help="With --locustfile: whom to load (c-epoll); several are allowed.")
 @click.option("--users", type=click.IntRange(1, 100_000), help="With --locustfile: how many users (10).")
@@ -39,6 +41,7 @@ OWN_HELP = "Load with the users of your own locustfile; one that reaches for ano
 def run(
     ctx: Context,
     suite: str | None,
+    resume: bool,
     trials: int | None,
     seed: int | None,
     attempt: bool,
@@ -47,9 +50,17 @@ def run(
     users: int | None,
     time_text: str | None,
 ) -> None:
-    """Run a suite (quick, unless named) in fresh containers and print the side-by-side tables."""
+    """Run a suite (quick, unless named) in fresh containers and print the side-by-side tables.
+
+    --resume keeps a killed run's plan and its finished trials and does the interrupted one again. It refuses where
+    images, profile, scenarios, variants or the machine changed since, unless --attempt is given.
+    """
     read = ctx.lab()
-    if locustfile is not None:
+    if resume:
+        if trials is not None or seed is not None or locustfile or variant or users is not None or time_text:
+            raise BadInput("--resume goes on with a run as it was planned; no other option but --attempt goes with it")
+        done = resume_run(read, suite, ctx.progress, ctx.say, attempt=attempt)
+    elif locustfile is not None:
         if suite is not None:
             raise BadInput(f"--locustfile and the suite {suite} exclude each other; leave one out")
         made = with_own(read, locustfile, variant, users or 10, _seconds(time_text or "30s"))
@@ -89,13 +100,15 @@ def _seconds(text: str) -> float:
 @click.pass_obj
 def show(ctx: Context, run_id: str | None, as_json: bool, as_list: bool) -> None:
     """Show a run's results: the newest, or the one named (a unique beginning will do)."""
-    path = results_folder(ctx.root) / "lab.db"
-    if not path.exists():
-        raise BadInput(f"{path}: there are no results yet. Next: lab run quick")
-    with open_store(path) as store:
+    results = results_folder(ctx.root)
+    if not has_results(results):
+        raise BadInput(f"{results / 'lab.db'}: there are no results yet. Next: lab run quick")
+    with open_results(results, ctx.say) as store:
+        command = "lab" if ctx.file == Path("lab.yaml") else f"lab --file {ctx.file}"
+        states = {entry.run_id: state_in_words(entry, command) for entry in store.list_runs()}
         if as_list:
             for entry in store.list_runs():
-                click.echo(f"{entry.run_id}  {entry.suite}  {entry.finished_at or 'not finished'}")
+                click.echo(f"{entry.run_id}  {entry.suite}  {states[entry.run_id]}")
             return
         found = store.read_run(run_id)
     if as_json:
@@ -103,6 +116,8 @@ def show(ctx: Context, run_id: str | None, as_json: bool, as_list: bool) -> None
         return
     _print_run(ctx, found)
     ctx.out.print(timing_line(found), soft_wrap=True, highlight=False)
+    if found.finished_at is None:
+        ctx.out.print(states[found.run_id], soft_wrap=True, markup=False, highlight=False)
 
 
 def _print_run(ctx: Context, run: Run) -> None:
@@ -111,4 +126,7 @@ def _print_run(ctx: Context, run: Run) -> None:
         ctx.out.print()
     for left in run.plan.left_out:
         text = f"left out: {left.variant} on {left.scenario}: {left.reason}"
+        ctx.out.print(text, soft_wrap=True, markup=False, highlight=False, style="dim")
+    for session in run.sessions[1:]:
+        text = f"resumed {session.began_at}{''.join(f'; not as when it began: {what}' for what in session.changes)}"
         ctx.out.print(text, soft_wrap=True, markup=False, highlight=False, style="dim")

@@ -32,7 +32,7 @@ def watch(ctx: Context, once: bool, as_json: bool) -> None:
         ascii_only = ctx.out.encoding.lower() != "utf-8"
         with Live(console=ctx.out, auto_refresh=False, vertical_overflow="crop") as display:
             for now in watch_lab(read):
-                display.update(watch_screen(now, ascii_only), refresh=True)
+                display.update(watch_screen(now, ctx.out.width, ascii_only), refresh=True)
         ctx.say("the lab was taken down")
 
 
@@ -40,7 +40,7 @@ def _print(ctx: Context, now: Now, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(watch_document(now)))
     elif ctx.out.is_terminal:
-        ctx.out.print(watch_screen(now, ctx.out.encoding.lower() != "utf-8"))
+        ctx.out.print(watch_screen(now, ctx.out.width, ctx.out.encoding.lower() != "utf-8"))
     else:
         for line in watch_lines(now):
             click.echo(line)

@@ -23,6 +23,7 @@ def find_contradictions(lab: LabFile, variants: Collection[str], sound: Mapping[
         *(found for name, scenario in lab.scenarios.items() for found in find_misfits(("scenarios", name), scenario)),
         *_references(lab, variants),
         *_thresholds(lab),
+        *_nightly(lab, variants),
         *_arena_ports(lab, sound),
         *_ports(lab),
         *find_grafana_contradictions(lab),
@@ -88,6 +89,29 @@ def _thresholds(lab: LabFile) -> Iterator[Complaint]:
     for name in lab.thresholds.scenarios:
         if name not in lab.scenarios:
             yield ("thresholds", "scenarios", name), f"{shown(name)} is not a scenario; {advise(name, lab.scenarios)}"
+
+
+def _nightly(lab: LabFile, variants: Collection[str]) -> Iterator[Complaint]:
+    if lab.nightly is None:
+        return
+    notify, suite = lab.nightly.notify, lab.suites.get(lab.nightly.suite)
+    if notify.webhook_env and notify.webhook_file:
+        yield ("nightly", "notify", "webhook_file"), "webhook_env names the webhook already; remove one of the two"
+    if suite is None:
+        name = lab.nightly.suite
+        yield ("nightly", "suite"), f"{shown(name)} is not a suite; {advise(name, lab.suites)}"
+        return
+    took_part = list(variants) if suite.variants == ["all"] else suite.variants
+    runs = [name for name in took_part if name not in (suite.without or ())]
+    if lab.nightly.control is not None and lab.nightly.control not in runs:
+        yield ("nightly", "control"), _not_in(lab.nightly.control, lab.nightly.suite, runs)
+    for index, name in enumerate(lab.nightly.stable):
+        if name not in runs:
+            yield ("nightly", "stable", index), _not_in(name, lab.nightly.suite, runs)
+
+
+def _not_in(name: str, suite: str, runs: Sequence[str]) -> str:
+    return f"{shown(name)} does not run in suite {suite}; {advise(name, runs)}"
 
 
 def _reverts(where: Where, suite: SuiteSection, lab: LabFile) -> Iterator[Complaint]:

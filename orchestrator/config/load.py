@@ -16,6 +16,7 @@ from orchestrator.config.schema import (
     ArenaSection,
     FigureThresholds,
     LabFile,
+    NightlySection,
     ObservabilitySection,
     ProfileSection,
     RampSection,
@@ -25,7 +26,20 @@ from orchestrator.config.schema import (
 )
 from orchestrator.config.variants import read_variants
 from orchestrator.config.yamltext import read_yaml
-from orchestrator.model import Arena, Lab, Observability, Profile, Ramp, Scenario, Suite, Thresholds, Variant
+from orchestrator.model import (
+    Arena,
+    Keep,
+    Lab,
+    Nightly,
+    Notify,
+    Observability,
+    Profile,
+    Ramp,
+    Scenario,
+    Suite,
+    Thresholds,
+    Variant,
+)
 
 DEFAULT_WARMUP_S = 2.0  # never 0 by default: the first requests pay for connecting and for cold caches
 # A threshold's key in the file -> the field of Metrics that it is about; with no unit, because it is a percentage.
@@ -70,6 +84,7 @@ def load_lab(path: Path) -> Lab:
         arena=_arena(declared.arena, variants),
         grafana=build_grafana(declared.grafana, path.resolve().parent),
         thresholds=_thresholds(declared.thresholds),
+        nightly=None if declared.nightly is None else _nightly(declared.nightly),
     )
 
 
@@ -167,6 +182,18 @@ def _thresholds(section: ThresholdsSection) -> Thresholds:
 
 def _figures(section: FigureThresholds) -> dict[str, float]:
     return {FIGURES[key]: value for key, value in section.model_dump(exclude_none=True).items()}
+
+
+def _nightly(section: NightlySection) -> Nightly:
+    notify = section.notify
+    return Nightly(
+        suite=section.suite,
+        at=section.at,
+        control=section.control or "",
+        stable=tuple(section.stable),
+        keep=Keep(section.keep.nights, section.keep.bytes),
+        notify=Notify(notify.webhook_env or "", notify.webhook_file or "", tuple(notify.command or ()), notify.when),
+    )
 
 
 def _resolve(names: list[str], variants: Mapping[str, Variant]) -> tuple[str, ...]:

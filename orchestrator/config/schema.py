@@ -24,11 +24,13 @@ from orchestrator.config.manifestvalues import (
 )
 from orchestrator.config.values import (
     AllOrNames,
+    ClockTime,
     Count,
     Cpus,
     Delay,
     Duration,
     Factor,
+    FilePath,
     HostSetting,
     Interval,
     Kernel,
@@ -42,6 +44,7 @@ from orchestrator.config.values import (
     Rate,
     Revert,
     Share,
+    Size,
     SysctlName,
     SysctlValue,
     UrlPath,
@@ -165,6 +168,33 @@ class ThresholdsSection(Section):
     scenarios: dict[Name, FigureThresholds] = {}
 
 
+class KeepSection(Section):
+    """nightly.keep"""
+
+    nights: int = Field(default=60, ge=1, le=100_000, examples=["60"])
+    bytes: Size | None = None
+
+
+class NotifySection(Section):
+    """nightly.notify"""
+
+    webhook_env: VariableName | None = None
+    webhook_file: FilePath | None = None
+    command: Annotated[list[Part], Field(min_length=1)] | None = None
+    when: Literal["always", "not-fine"] = "always"
+
+
+class NightlySection(Section):
+    """nightly"""
+
+    suite: Name = Field(examples=["nightly"])
+    at: ClockTime = "02:30"
+    control: Name | None = None
+    stable: list[Name] = []
+    keep: KeepSection = KeepSection()
+    notify: NotifySection = NotifySection()
+
+
 class RoutesSection(Section):
     """routes of an existing image: its own path for each of the contract's that it has"""
 
@@ -211,6 +241,7 @@ class LabFile(Section):
     observability: ObservabilitySection = ObservabilitySection()
     grafana: GrafanaSection = GrafanaSection()
     arena: ArenaSection = ArenaSection()
+    nightly: NightlySection | None = None
 
 
 class ManifestFile(ImageKeys):

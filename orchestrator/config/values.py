@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from orchestrator.config.sysctls import refuse_host_setting, refuse_sysctl
-from orchestrator.units import parse_cpu_list, parse_duration_s, parse_rate_per_s, shown
+from orchestrator.units import parse_bytes, parse_cpu_list, parse_duration_s, parse_rate_per_s, shown
 
 LONGEST_DELAY_S = 120.0  # the contract's upper bound of /delay?ms=N
 LONGEST_S = 24 * 3600.0  # a slip of the pen beyond this
@@ -186,6 +186,28 @@ def _all_or_names(seen: object) -> object:
     return seen
 
 
+def _clock_time(seen: object) -> str:
+    # Unquoted, YAML 1.1 reads 02:30 as a number in base sixty; the reader of this lab refuses those.
+    if not isinstance(seen, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", seen):
+        raise ValueError(f'expected a time of day, saw {_kind(seen)}; write it as in "02:30"')
+    return seen
+
+
+def _size(seen: object) -> int:
+    if not isinstance(seen, str):
+        raise ValueError(f"expected a size, saw {_kind(seen)}; write it as in '20GiB'")
+    size_bytes = parse_bytes(seen)
+    if size_bytes < 1:
+        raise ValueError(f"expected more than nothing, saw {shown(seen)}; write it as in '20GiB'")
+    return size_bytes
+
+
+def _file_path(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{shown(text)} is not a path; write it as in '/etc/netpoll-lab/webhook'")
+    return text
+
+
 def _kernel(seen: object) -> str:
     if not isinstance(seen, str) or not re.fullmatch(r"[0-9]{1,3}\.[0-9]{1,4}", seen):
         raise ValueError(f'expected major.minor in quotes, saw {shown(seen)}; write it as in "2.6"')
@@ -204,6 +226,9 @@ Duration = Annotated[float, BeforeValidator(_duration)]
 LongerThanZero = Annotated[Duration, AfterValidator(_positive)]
 Delay = Annotated[Duration, AfterValidator(_delay)]
 Interval = Annotated[Duration, AfterValidator(_interval)]
+ClockTime = Annotated[str, BeforeValidator(_clock_time)]
+Size = Annotated[int, BeforeValidator(_size)]
+FilePath = Annotated[str, AfterValidator(_file_path)]
 Cpus = Annotated[str, BeforeValidator(_cpus)]
 Rate = Annotated[float, BeforeValidator(_rate)]
 RampAmount = Annotated[Amount, BeforeValidator(_amount)]

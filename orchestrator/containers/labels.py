@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 PREFIX = "io.netpoll-lab"
 LAB = f"{PREFIX}.lab"
@@ -57,7 +58,14 @@ def labels(lab: str, role: str, owner: Owner, spec: str = "") -> dict[str, str]:
 def read_owner(of: Mapping[str, str]) -> Owner | None:
     """Return the owner record among labels, or None where it is absent or garbled."""
     try:
-        record = json.loads(of.get(OWNER, ""))
+        return owner_from(json.loads(of.get(OWNER, "")))
+    except ValueError:
+        return None
+
+
+def owner_from(record: Any) -> Owner | None:
+    """Return the owner that a JSON-shaped record names, or None where it is garbled."""
+    try:
         return Owner(str(record["purpose"]), str(record["boot_id"]), int(record["pid"]), int(record["start_ticks"]))
     except (ValueError, KeyError, TypeError):
         return None

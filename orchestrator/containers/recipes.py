@@ -68,12 +68,12 @@ def grafana_recipe(official: str, image_id: str, files: Mapping[str, bytes]) -> 
 def variant_recipes(variants: Iterable[Variant]) -> dict[str, Recipe]:
     """Return the recipes of the servers and of the toolchains their runtimes name. Keys: variant or toolchain-X.
 
-    Existing images have none. Raises BuildFailed for a runtime that there is not, BadInput for packages that it does
-    not take.
+    Existing images have none, nor have second names. Raises BuildFailed for a runtime that there is not, BadInput for
+    packages that it does not take.
     """
     recipes: dict[str, Recipe] = {}
     for variant in variants:
-        if variant.image:
+        if variant.image or variant.same_as:
             continue
         dockerfile = IMAGES / f"runtime-{variant.runtime}.Dockerfile"
         if not dockerfile.is_file():

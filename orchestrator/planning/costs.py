@@ -105,7 +105,7 @@ def slope(low: Point, high: Point) -> EndCost:
 def costs_of(variant: Variant, users: Users, calibration: Calibration | None, fingerprint: Mapping[str, str]) -> Costs:
     """Return a pairing's costs: the calibrated ones if they are of this machine, else the reference's."""
     ours = calibration if calibration is not None and is_same_host(calibration.fingerprint, fingerprint) else None
-    server = ours.variants.get(variant.name) if ours else None
+    server = ours.variants.get(variant.same_as or variant.name) if ours else None
     generator = ours.generators.get(users) if ours else None
     return Costs(server or reference_server(variant), generator or reference_generator(users))
 

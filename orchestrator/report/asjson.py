@@ -20,13 +20,17 @@ def show_document(run: Run) -> dict[str, object]:
     """Return the run as JSON-shaped values.
 
     "trial" counts the repetitions of one variant x scenario from 1. Fewer trials than "planned_trials" means that the
-    run is going on or ended early. A null without a recorded reason says "not recorded": a defect of the lab.
+    run is going on or ended early; `lab show --list` tells which. A null without a recorded reason says "not
+    recorded": a defect of the lab.
     """
     return {
         "run_id": run.run_id,
         "suite": run.suite,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
+        "aborted": run.aborted,
+        "imported_at": run.imported_at,
+        "resumed": [{"at": s.began_at, "changes": list(s.changes)} for s in run.sessions[1:]],
         "host": _plain(run.host),
         "planned_trials": len(run.plan.trials),
         "trials": [_trial(result) for result in run.trials],

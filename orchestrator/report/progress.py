@@ -33,11 +33,11 @@ Clock = Callable[[], float]
 class Stage(ABC):
     """The steps of one stage, told by one thread: `begin` and `end` each, or `complete` where they run side by side."""
 
-    def __init__(self, title: str, steps: Sequence[Step], clock: Clock) -> None:
+    def __init__(self, title: str, steps: Sequence[Step], clock: Clock, took_s: Sequence[float]) -> None:
         self.title = title
         self.steps = tuple(steps)
         self._clock = clock
-        self._took_s: list[float] = []
+        self._took_s = list(took_s)
         self._began_s: float | None = None
 
     def begin(self) -> None:
@@ -91,10 +91,13 @@ class Progress:
         self._clock = clock
 
     @contextmanager
-    def stage(self, title: str, steps: Sequence[Step]) -> Iterator[Stage]:
-        """Show a stage while the block runs; it is left as it stands when the block raises."""
+    def stage(self, title: str, steps: Sequence[Step], took_s: Sequence[float] = ()) -> Iterator[Stage]:
+        """Show a stage while the block runs; it is left as it stands when the block raises.
+
+        took_s: what the first steps took, where an earlier process ended them already.
+        """
         if not self._console.is_terminal:
-            yield _PlainStage(title, steps, self._clock, self._console)
+            yield _PlainStage(title, steps, self._clock, took_s, self._console)
             return
         columns = (
             SpinnerColumn(),
@@ -103,7 +106,7 @@ class Progress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        live = _LiveStage(title, steps, self._clock)
+        live = _LiveStage(title, steps, self._clock, took_s)
         with RichProgress(*columns, _RemainingColumn(live), console=self._console, transient=False) as display:
             live.attach(display)
             yield live
@@ -114,8 +117,10 @@ class Progress:
 
 
 class _PlainStage(Stage):
-    def __init__(self, title: str, steps: Sequence[Step], clock: Clock, console: Console) -> None:
-        super().__init__(title, steps, clock)
+    def __init__(
+        self, title: str, steps: Sequence[Step], clock: Clock, took_s: Sequence[float], console: Console
+    ) -> None:
+        super().__init__(title, steps, clock, took_s)
         self._console = console
 
     def _show_begin(self, step: Step) -> None:
@@ -132,13 +137,13 @@ class _PlainStage(Stage):
 
 
 class _LiveStage(Stage):
-    def __init__(self, title: str, steps: Sequence[Step], clock: Clock) -> None:
-        super().__init__(title, steps, clock)
+    def __init__(self, title: str, steps: Sequence[Step], clock: Clock, took_s: Sequence[float]) -> None:
+        super().__init__(title, steps, clock, took_s)
         self._display: RichProgress | None = None
 
     def attach(self, display: RichProgress) -> None:
         self._display = display
-        self._task = display.add_task(self.title, total=len(self.steps))
+        self._task = display.add_task(self.title, total=len(self.steps), completed=self.ended)
 
     def _show_begin(self, step: Step) -> None:
         self._describe(f"{self.title}: {step.name}")

@@ -15,6 +15,7 @@ from rich.text import Text
 from orchestrator.report import figures
 
 _BAR_WIDTH = 14
+_WIDE = 116  # columns that everything needs, with names of some twenty letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +81,35 @@ def watch_lines(now: Now) -> list[str]:
     """Return one line for the lab and one for each variant, for a stream that is no terminal."""
     lines = [f"{now.at} {_headline(now)}"]
     for one in now.variants:
-        told = ", ".join(f"{name} {text}" for name, text in _cells(one).items() if text != figures.UNKNOWN)
+        known = {_HEADERS[name]: text for name, text in _cells(one).items() if text != figures.UNKNOWN}
+        told = ", ".join(f"{header} {text}" for header, text in known.items())
         lines.append(f"{now.at} {one.variant}: {told or 'nothing known'}")
     return lines + [f"{now.at} {trouble}" for trouble in now.troubles]
 
 
-def watch_screen(now: Now, ascii_only: bool = False) -> RenderableType:
-    """Return what fills the terminal: where the lab is, who is looked at, the variants side by side."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+def watch_screen(now: Now, width: int = _WIDE, ascii_only: bool = False) -> RenderableType:
+    """Return what fills the terminal: where the lab is, who is looked at, the variants side by side.
+
+    width: columns of the terminal; a narrow one does without the bar and the users, which the first line has.
+    """
+    is_narrow = width < _WIDE
+    table = Table(box=None, padding=(0, 1 if is_narrow else 2, 0, 0), pad_edge=False)
     table.add_column("variant", no_wrap=True)
-    for header in Figures.__dataclass_fields__:
-        if header != "variant":
-            table.add_column(_HEADERS[header], no_wrap=True, justify="right")
-        if header == "throughput_per_s":
+    shown = [name for name in _HEADERS if not (is_narrow and name == "users")]
+    for name in shown:
+        table.add_column(_HEADERS[name], no_wrap=True, justify="right")
+        if name == "throughput_per_s" and not is_narrow:
             table.add_column("", no_wrap=True, width=_BAR_WIDTH)
     best = max((one.throughput_per_s or 0.0 for one in now.variants), default=0.0)
     for one in now.variants:
-        cells = [Text(figures.to_ascii(text) if ascii_only else text) for text in _cells(one).values()]
-        share = (one.throughput_per_s or 0.0) / best if best > 0.0 else None
-        drawn = Text(figures.bar(share, _BAR_WIDTH, ascii_only), style="green")
+        texts = _cells(one)
+        cells = [Text(figures.to_ascii(texts[name]) if ascii_only else texts[name]) for name in shown]
         if one.errors_ratio:
-            cells[3].stylize("bold red")
-        table.add_row(Text(one.variant), cells[0], drawn, *cells[1:])
+            cells[shown.index("errors_ratio")].stylize("bold red")
+        if not is_narrow:
+            share = (one.throughput_per_s or 0.0) / best if best > 0.0 else None
+            cells.insert(1, Text(figures.bar(share, _BAR_WIDTH, ascii_only), style="green"))
+        table.add_row(Text(one.variant), *cells)
     parts: list[RenderableType] = [Text(_headline(now), style="bold"), _health(now), Text("")]
     parts.append(table if now.variants else Text(_nothing(now), style="dim"))
     parts += [Text(trouble, style="yellow") for trouble in now.troubles]
@@ -111,13 +119,13 @@ def watch_screen(now: Now, ascii_only: bool = False) -> RenderableType:
 
 _HEADERS = {
     "throughput_per_s": "answers/s", "p50_s": "p50", "p99_s": "p99", "errors_ratio": "errors", "users": "users",
-    "connections": "open", "cpu_cores": "CPU cores", "memory_bytes": "memory", "threads": "threads",
+    "connections": "open", "cpu_cores": "CPU", "memory_bytes": "memory", "threads": "threads",
 }  # fmt: skip
 
 
 def _cells(one: Figures) -> dict[str, str]:
-    """Return header -> text, in the order of the columns."""
-    texts = {
+    """Return figure -> text, in the order of the columns."""
+    return {
         "throughput_per_s": figures.rate(one.throughput_per_s),
         "p50_s": figures.duration(one.p50_s),
         "p99_s": figures.duration(one.p99_s),
@@ -128,7 +136,6 @@ def _cells(one: Figures) -> dict[str, str]:
         "memory_bytes": figures.size(one.memory_bytes),
         "threads": _count(one.threads),
     }
-    return {_HEADERS[name]: text for name, text in texts.items()}
 
 
 def _count(value: float | None) -> str:

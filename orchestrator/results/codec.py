@@ -8,11 +8,13 @@ JSON has no word for them, and a failure is never a number.
 from __future__ import annotations
 
 import json
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from orchestrator.model import Bound, LeftOut, Metrics, Plan, ReadBack, Step, TrialResult, TrialSpec
+from orchestrator.model import Bound, LeftOut, Metrics, Plan, ReadBack, Run, Session, Step, TrialResult, TrialSpec
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
@@ -42,7 +44,7 @@ def encode(value: object) -> object:
 
 def load_plan(text: str) -> Plan:
     """Return the plan that `dump` wrote. Raises Undecodable."""
-    return _build(Plan, _parse(text), {"trials": lambda items: tuple(map(_spec, items)), "left_out": _each(LeftOut)})
+    return _plan(_parse(text))
 
 
 def load_trial(text: str) -> TrialResult:
@@ -63,12 +65,32 @@ def load_trial(text: str) -> TrialResult:
     )
 
 
+def load_run(text: str) -> Run:
+    """Return the run of a run.json, without its trials: they lie beside it. Raises Undecodable."""
+    obj = load_mapping(text)
+    converts: dict[str, Convert] = {"plan": _plan, "sessions": _each_session, "trials": lambda _: ()}
+    return _build(Run, {**obj, "trials": ()}, converts)
+
+
+def load_sessions(text: str) -> tuple[Session, ...]:
+    """Return the sessions of a JSON list. Raises Undecodable."""
+    return _each_session(_parse(text))
+
+
 def load_mapping(text: str) -> dict[str, object]:
     """Return a JSON object such as the host facts. Raises Undecodable."""
     obj = _parse(text)
     if not isinstance(obj, dict):
         raise Undecodable(f"expected an object, found {type(obj).__name__}")
     return obj
+
+
+def _plan(obj: Any) -> Plan:
+    return _build(Plan, obj, {"trials": lambda items: tuple(map(_spec, items)), "left_out": _each(LeftOut)})
+
+
+def _each_session(items: Any) -> tuple[Session, ...]:
+    return tuple(_build(Session, item, {"owner": dict, "changes": tuple}) for item in items)
 
 
 def _spec(obj: Any) -> TrialSpec:
@@ -90,10 +112,13 @@ def _build(cls: type[T], obj: Any, converts: Mapping[str, Convert]) -> T:
     if not isinstance(obj, dict):
         raise Undecodable(f"{cls.__name__}: expected an object, found {type(obj).__name__}")
     values: dict[str, Any] = {}
+    hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
     for field in fields(cls):  # type: ignore[arg-type]  # every caller passes a dataclass
         if field.name in obj:
             try:
                 values[field.name] = converts.get(field.name, _unchanged)(obj[field.name])
+                if not _fits(values[field.name], hints[field.name]):
+                    raise Undecodable(f"{cls.__name__}.{field.name}: not such a value: {str(obj[field.name])[:40]!r}")
             except Undecodable:
                 raise
             except (TypeError, ValueError, AttributeError) as exc:
@@ -105,3 +130,26 @@ def _build(cls: type[T], obj: Any, converts: Mapping[str, Convert]) -> T:
 
 def _unchanged(value: Any) -> Any:
     return value
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value is of the kind that a field is annotated with; what lies inside mappings is not looked at.
+
+    A run that was carried here from elsewhere is believed no further than this.
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, one) for one in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+    kind = origin or hint
+    if kind in (int, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind)

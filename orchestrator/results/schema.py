@@ -7,6 +7,8 @@ never edited once released: the next one is added behind it.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 APPLICATION_ID = 0x4E506C62  # "NPlb"
 
@@ -37,6 +39,24 @@ CREATE TABLE trials (
 ) STRICT;
 """
 
+# What resuming needs: what was declared, who is or was at work on a run, and runs that were given up.
+_SECOND = """
+ALTER TABLE runs ADD COLUMN declared TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE runs ADD COLUMN imported_at TEXT;
+CREATE TABLE run_sessions (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  run_id TEXT NOT NULL REFERENCES runs (run_id),
+  began_at TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  changes TEXT NOT NULL
+) STRICT;
+CREATE TABLE run_aborts (
+  run_id TEXT PRIMARY KEY REFERENCES runs (run_id),
+  aborted_at TEXT NOT NULL,
+  reason TEXT NOT NULL
+) STRICT;
+"""
+
 
 def _append_only(table: str) -> str:
     return "".join(
@@ -46,7 +66,10 @@ def _append_only(table: str) -> str:
     )
 
 
-MIGRATIONS: tuple[str, ...] = (_FIRST + "".join(_append_only(table) for table in ("runs", "run_ends", "trials")),)
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST + "".join(_append_only(table) for table in ("runs", "run_ends", "trials")),
+    _SECOND + "".join(_append_only(table) for table in ("run_sessions", "run_aborts")),
+)
 
 
 class ForeignDatabase(Exception):
@@ -78,12 +101,27 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 def refuse_foreign(connection: sqlite3.Connection) -> None:
     """Raise ForeignDatabase unless the file is empty or one this lab can use; changes nothing."""
-    application_id, version = _pragma(connection, "application_id"), _version(connection)
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    with _one_instant(connection):
+        application_id, version = _pragma(connection, "application_id"), _version(connection)
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application_id != APPLICATION_ID and (tables or application_id or version):
         raise ForeignDatabase("another program's database")
     if version > len(MIGRATIONS):
         raise ForeignDatabase(f"a later lab's database (version {version}; this lab knows {len(MIGRATIONS)})")
+
+
+@contextmanager
+def _one_instant(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read as of one instant: between two reads another orchestrator may make the whole schema."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:  # damage ends it
+            connection.execute("ROLLBACK")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -7,7 +7,7 @@ family, with the same rules as any comparison; whoever cannot be told from the f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
@@ -56,7 +56,7 @@ def tier_run(
     )
 
 
-def only(run: Run, variants: Sequence[str]) -> Run:
+def only(run: Run, variants: Collection[str]) -> Run:
     """Return the run as if it had these variants alone: the family that a correction is for is what was asked."""
     return replace(
         run,

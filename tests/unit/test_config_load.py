@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.config.load import FIGURES, load_lab
 from orchestrator.errors import BadInput
-from orchestrator.model import Scenario
+from orchestrator.model import Keep, Nightly, Notify, Scenario
 from orchestrator.verdicts import compare
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def test_the_lab_file_of_this_repository_declares_what_the_issue_asks_for(tmp_pa
         smoke.variants,
     )
     higher = ["catalogue", "memory", "c10k", "c100k", "c1m", "active", "open", "ramp", "storm", "ablation"]
-    assert ["quick", "first-light", "smoke", *higher] == list(lab.suites)
+    assert ["quick", "first-light", "smoke", "nightly", *higher] == list(lab.suites)
     assert (("plain", "hold-10k"), "c10k", 1) == (
         lab.suites["catalogue"].scenarios,
         lab.suites["catalogue"].profile,
@@ -338,3 +338,37 @@ def test_thresholds_are_fractions_by_the_metrics_names(tmp_path: Path) -> None:
 def test_every_figure_of_a_verdict_has_a_threshold_of_its_own() -> None:
     """The file's keys and the figures that are compared are the same set."""
     assert {figure.name for figure in compare.FIGURES} == set(FIGURES.values())
+
+
+# --- nightly ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_nightly_of_the_repository_can_decide(tmp_path: Path) -> None:
+    """Ten blocks or more; its control and its stable variants run in it; nobody is told unless somebody writes whom."""
+    lab = load_lab(write_lab(tmp_path, *SIX, text=(ROOT / "lab.yaml").read_text(encoding="utf-8")))
+    nightly = lab.nightly
+    assert nightly is not None
+    suite = lab.suites[nightly.suite]
+
+    assert suite.trials >= 10
+    assert {nightly.control, *nightly.stable} <= set(suite.variants)
+    assert nightly.control not in nightly.stable
+    assert (Keep(60, 10 << 30), Notify(), "02:30") == (nightly.keep, nightly.notify, nightly.at)
+
+
+def test_a_nightly_is_read_whole(tmp_path: Path) -> None:
+    """Every key of the section; sizes become bytes."""
+    more = """
+nightly:
+  suite: quick
+  at: "23:59"
+  control: a
+  stable: [b]
+  keep: {nights: 7, bytes: 1.5GiB}
+  notify: {webhook_env: LAB_HOOK, command: [mail, "-s", "the night", me], when: not-fine}
+"""
+    lab = load_lab(write_lab(tmp_path, "a", "b", text=LAB + more))
+
+    told = Notify("LAB_HOOK", "", ("mail", "-s", "the night", "me"), "not-fine")
+    assert Nightly("quick", "23:59", "a", ("b",), Keep(7, 3 << 29), told) == lab.nightly
+    assert load_lab(write_lab(tmp_path, "a", "b", text=LAB)).nightly is None

@@ -11,14 +11,16 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.observe.exporter import diag
-from orchestrator.observe.exporter.errors import Malformed, Unavailable
+from orchestrator.observe.exporter import diag, namespace
+from orchestrator.observe.exporter.errors import Absent, Malformed
 from orchestrator.observe.exporter.namespace import Sockets, open_within
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "proc" / "sock_diag"
@@ -126,7 +128,7 @@ def test_the_servers_ends_are_counted_and_nobody_elses() -> None:
     assert {"established": 39, "close_wait": 1} == after.states
     assert after.memory_bytes["receive"] >= before.memory_bytes["receive"] + 4096
     sockets.close()
-    with pytest.raises(Unavailable, match="forgotten"):
+    with pytest.raises(Absent, match="forgotten"):
         sockets.queues("127.0.7.1", 1)
 
 
@@ -147,6 +149,29 @@ def test_a_server_of_all_addresses_over_ipv6_is_counted_by_the_one_that_was_aske
     assert [(6, 32)] == [(one.queued, one.limit) for one in queues]
     assert {"established": 5} == tally.states
     sockets.close()
+
+
+@root
+def test_a_dump_takes_breaks_and_is_broken_off_by_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small a piece may be it goes on after each, and whoever forgets the target does not wait for the rest."""
+    sockets = Sockets(HERE)
+    breaks: list[float] = []
+    monkeypatch.setattr(namespace, "AT_ONCE_S", 0.0)
+    monkeypatch.setattr(namespace, "BREAK_S", 0.0)
+    clock = SimpleNamespace(thread_time=time.thread_time, sleep=breaks.append)
+    monkeypatch.setattr(namespace, "time", clock)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.7.5", 0), backlog=512))
+        address = listener.getsockname()
+        for _ in range(500):
+            stack.enter_context(socket.create_connection(address))
+        assert {"established": 500} == sockets.connections(*address).states
+        pieces = len(breaks)
+        assert pieces >= 2  # 500 messages of 164 bytes are three datagrams of 32 KiB
+
+        clock.sleep = lambda _: sockets.__setattr__("_is_closed", True)
+        with pytest.raises(Absent, match="forgotten"):
+            sockets.connections(*address)
 
 
 ELSEWHERE = """

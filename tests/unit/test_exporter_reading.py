@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -118,6 +118,17 @@ def test_processes_that_are_dear_together_are_not_counted_for_each_reading(known
         kept.cost_s = 0.6 * AT_ONCE_S
 
     assert instances.count(both, fresh=True).age_s > 0.0
+
+
+def test_many_descriptors_are_looked_at_piece_by_piece(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five at a time: until the last of them there is no number, and then it is the right one."""
+    monkeypatch.setattr(anonymous, "SCAN_PIECE", 5)
+    instances = Instances(Path("/proc"))
+    samples = [instances.count([(known.process.pid, 1)], fresh=False) for _ in range(-(-known.open_fds // 5))]
+
+    assert known.open_fds > 10
+    assert {(None, None, None)} == {(one.instances, one.watches, one.rings) for one in samples[:-1]}
+    assert (1, 5, 0) == (samples[-1].instances, samples[-1].watches, samples[-1].rings)
 
 
 def test_a_sample_counts_dear_processes_one_by_one(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +261,35 @@ def test_a_dear_source_rests_and_a_reading_says_how_old_its_value_is(known: Know
     assert "pss_bytes" not in sample.notes
     assert "s ago" in asked.notes["pss_bytes"]
     assert "not told" == asked.missing["uss_bytes"]
+
+
+def test_a_source_read_apart_is_shown_once_it_is_done_and_begun_once(known: Known) -> None:
+    """The first read is at once; the next ones are begun, and samples show the old value until they are over."""
+    reads: list[int] = []
+
+    def dump(look: Look) -> dict[str, Value]:
+        reads.append(len(look.members))
+        return {"pss_bytes": len(reads)}
+
+    pace, ledger, watched = Pace(), Ledger(), known.watched()
+    waiting: list[Callable[[], None]] = []
+    sources = (*SOURCES[:1], Source("smaps_rollup", ("pss_bytes",), dump, Budget(0.5, least_s=0.0, is_apart=True)))
+
+    def sample() -> float:
+        reading = take(
+            watched, Taskstats(), ledger, fresh=False, pace=pace, sources=sources, later=waiting.append
+        )  # fmt: skip
+        return number(reading, "pss_bytes")
+
+    assert [1, 1, 1] == [sample() for _ in range(3)]
+    assert 1 == len(waiting)
+    waiting.pop()()
+    assert [1, 1] == reads
+    assert 2 == sample()
+
+    watched.is_let_go = True
+    waiting.pop()()
+    assert [1, 1] == reads  # who was forgotten meanwhile is not looked at any more
 
 
 def test_faults_of_a_process_that_ended_stay_counted() -> None:

@@ -60,6 +60,17 @@ def test_plain_stream_gets_one_line_per_event() -> None:
     ] == file.getvalue().splitlines()
 
 
+def test_a_stage_that_an_earlier_process_began_goes_on_counting() -> None:
+    """The remaining time is there from the first line on, by what the earlier steps took."""
+    file, clock = StringIO(), HandClock()
+    with Progress(Console(file=file, width=80), clock).stage("trial", STEPS, [12.0]) as stage:
+        stage.begin()
+        clock.now_s += 13.0
+        stage.end()
+
+    assert ["trial 2/3: b (about 36 s left)", "trial 2/3: b took 13.0 s"] == file.getvalue().splitlines()
+
+
 def test_steps_side_by_side_come_to_an_end_in_any_order() -> None:
     """Each under its own name, with the time it took itself."""
     file = StringIO()

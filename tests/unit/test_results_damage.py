@@ -8,8 +8,9 @@ import pytest
 
 from orchestrator.errors import StoreDamaged
 from orchestrator.model import Metrics, Plan, Run, TrialResult, TrialSpec
+from orchestrator.results.mend import set_aside
 from orchestrator.results.schema import MIGRATIONS
-from orchestrator.results.store import Store, open_store, set_aside
+from orchestrator.results.store import Store, open_store
 
 SPECS = tuple(TrialSpec(i, 0, f"v{i}", "plain", "closed", "default", 1, 1, "one") for i in range(4))
 PLAN = Plan("quick", 7, SPECS, ())
@@ -136,10 +137,13 @@ def test_set_aside_takes_the_log_along(tmp_path: Path) -> None:
     target = set_aside(path, datetime(2026, 11, 23, 8, 20, 36, tzinfo=UTC))
     store.close()
 
+    assert target is not None
     assert "lab.db.damaged-20261123T082036Z" == target.name
     with open_store(target) as moved:
         assert expected == moved.read_run("r1")
     with open_store(path) as fresh:
         assert () == fresh.list_runs()
-    with pytest.raises(StoreDamaged, match="expected no such file yet"):
-        set_aside(path, datetime(2026, 11, 23, 8, 20, 36, tzinfo=UTC))
+    second = set_aside(path, datetime(2026, 11, 23, 8, 20, 36, tzinfo=UTC))
+    assert second is not None
+    assert "lab.db.damaged-20261123T082036Z-2" == second.name
+    assert set_aside(path, datetime(2026, 11, 23, 8, 20, 36, tzinfo=UTC)) is None

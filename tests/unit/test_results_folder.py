@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StoreDamaged
-from orchestrator.model import Metrics, Plan, TrialResult, TrialSpec
+from orchestrator.model import Metrics, Plan, Run, TrialResult, TrialSpec
 from orchestrator.results.codec import load_trial
 from orchestrator.results.folder import new_run_id, run_folder, write_run, write_trial
 
@@ -55,9 +55,7 @@ def test_run_file_is_replaced_whole(tmp_path: Path) -> None:
     plan = Plan("quick", 7, (TRIAL.spec,), ())
 
     def write(finished_at: str | None) -> Path:
-        return write_run(
-            tmp_path, "r1", suite="quick", started_at="a", finished_at=finished_at, host={"cpus": 2}, plan=plan
-        )
+        return write_run(tmp_path, Run("r1", "quick", "a", finished_at, {"cpus": 2}, plan, ()))
 
     write(None)
     document = json.loads(write("b").read_text(encoding="utf-8"))

@@ -5,13 +5,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.model import LeftOut, Metrics, Plan, Run, TrialResult, TrialSpec
+from orchestrator.model import LeftOut, Metrics, Plan, Run, Session, TrialResult, TrialSpec
 from orchestrator.results.store import RunEntry, Store, open_store
+from tests.unit.kept_runs import ended, in_child
 
 HOST = {"kernel": "6.1.0", "cpus": 2, "engine": {"version": "26.1"}}
 SPECS = tuple(TrialSpec(i, i // 2, f"v{i % 2}", "plain", "closed", "default", 1, 1, "one") for i in range(4))
@@ -151,12 +153,16 @@ def test_constructor_touches_nothing(tmp_path: Path) -> None:
         "DELETE FROM runs",
         "UPDATE run_ends SET finished_at = 'x'",
         "DELETE FROM run_ends",
+        "UPDATE run_sessions SET changes = '[]'",
+        "DELETE FROM run_aborts",
     ],
 )
 def test_tables_refuse_to_forget(tmp_path: Path, statement: str) -> None:
     """Append-only holds for anyone who opens the file."""
     with open_store(tmp_path / "lab.db") as store:
         filled(store, "r1")
+        store.add_session("r1", Session("t", {}))
+        store.abort_run("r1", "t", "why")
     connection = sqlite3.connect(tmp_path / "lab.db")
 
     with pytest.raises(sqlite3.IntegrityError, match="is append-only"):
@@ -174,6 +180,50 @@ def test_trial_is_kept_once_and_only_in_a_known_run(tmp_path: Path) -> None:
             store.add_trial("r9", trial(0))
 
         assert 2 == len(store.read_run("r1").trials)
+
+
+def test_a_run_is_adopted_once(tmp_path: Path) -> None:
+    """What is kept stays, what is missing is added, the end once all is there; another plan is refused."""
+    whole = Run("r1", "quick", "t", "end", HOST, PLAN, tuple(trial(index) for index in range(4)))
+    with open_store(tmp_path / "lab.db") as store:
+        assert store.adopt(replace(whole, trials=whole.trials[:1], finished_at=None)) is None
+        assert 1 == store.adopt(replace(whole, trials=whole.trials[:2]))
+        assert store.read_run("r1").finished_at is None
+        assert 2 == store.adopt(whole)
+        assert 0 == store.adopt(whole)
+        assert whole == store.read_run("r1")
+        with pytest.raises(BadInput, match="another plan is kept under this id"):
+            store.adopt(replace(whole, plan=replace(PLAN, seed=8)))
+        assert whole == store.read_run("r1")
+
+
+def test_sessions_and_what_was_declared_come_back(tmp_path: Path) -> None:
+    """In the order of their beginnings; the list names the last one's owner."""
+    first, second = Session("a", {"pid": 1}), Session("b", {"pid": 2}, ("image x was 1, is 2",))
+    run = Run("r1", "quick", "t", None, HOST, PLAN, (), {"scenario plain": {"delay_s": 0.5}}, (first,))
+    with open_store(tmp_path / "lab.db") as store:
+        store.begin(run)
+        store.add_session("r1", second)
+
+        assert replace(run, sessions=(first, second)) == store.read_run("r1")
+        assert [{"pid": 2}] == [entry.owner for entry in store.list_runs()]
+
+
+def test_an_end_and_a_reason_stay_the_first(tmp_path: Path) -> None:
+    """A run is finished once, aborted once; one that is finished after all is not aborted any more."""
+    with open_store(tmp_path / "lab.db") as store:
+        filled(store, "r1", finished=False)
+        for reason in ("the disk", "another"):
+            store.abort_run("r1", "t", reason)
+        aborted = store.read_run("r1").aborted
+        for end in ("first", "second"):
+            store.finish_run("r1", end)
+
+        assert ("the disk", "first", None) == (
+            aborted,
+            (found := store.read_run("r1")).finished_at,
+            found.aborted,
+        )
 
 
 def test_killed_writer_loses_no_trial_it_reported(tmp_path: Path) -> None:
@@ -197,6 +247,15 @@ def test_killed_writer_loses_no_trial_it_reported(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
     connection.close()
+
+
+def test_openers_at_once_see_one_database(tmp_path: Path) -> None:
+    """Six processes open a database that none of them finds: nobody meets a half of another's schema."""
+    for number in range(10):
+        path = tmp_path / str(number) / "lab.db"
+        children = [in_child(lambda path=path: open_store(path).close()) for _ in range(6)]  # type: ignore[misc]
+
+        assert [0] * 6 == [ended(pid) for pid in children]
 
 
 def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from orchestrator.config.load import load_lab
 from orchestrator.errors import NotReady, StoreDamaged
-from orchestrator.model import Lab
+from orchestrator.model import Lab, Run
 from orchestrator.planning.plan import make_plan
 from orchestrator.report.watching import Figures, Now, Target, Trial, watch_document, watch_lines, watch_screen
 from orchestrator.results.folder import read_progress, run_folder, write_run
@@ -95,11 +95,20 @@ def state(run_id: str = "arena") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def screen(now: Now, ascii_only: bool = False) -> str:
-    console = Console(width=140, no_color=True, force_terminal=False)
+def screen(now: Now, width: int = 140, ascii_only: bool = False) -> str:
+    console = Console(width=width, no_color=True, force_terminal=False)
     with console.capture() as shown:
-        console.print(watch_screen(now, ascii_only))
+        console.print(watch_screen(now, width, ascii_only))
     return shown.get()
+
+
+def test_an_ordinary_terminal_shows_every_figure_whole() -> None:
+    """Eighty columns: no bar, no users, and nothing is cut."""
+    text = screen(replace(NOW, variants=(replace(BUSY, variant="go-nethttp"),)), width=80)
+    (row,) = (line for line in text.splitlines() if line.startswith("go-nethttp"))
+
+    assert "go-nethttp 101,234 310 µs 1.20 ms 0 50 0.98 3.10 MiB 1" == " ".join(row.split())
+    assert "…" not in text
 
 
 def test_the_screen_has_the_essentials() -> None:
@@ -170,14 +179,14 @@ def test_figures_are_the_panels_own_asked_for_this_run(lab: Lab, service: Servic
 def test_the_trial_under_way_is_read_from_the_runs_folder(lab: Lab, service: Service) -> None:
     """One more than are finished; when the run is over, one more than there are."""
     plan = make_plan(lab, "quick", nofile_granted=None)
-    about: dict[str, Any] = {"suite": "quick", "started_at": "now", "host": {}, "plan": plan}
+    run = Run("r1", "quick", "now", None, {}, plan, ())
     results = lab.root / "results"
-    write_run(results, "r1", finished_at=None, **about)
+    write_run(results, run)
     service.state = state("r1")
     first = look(lab).trial
     (run_folder(results, "r1") / "trial-000-a-b.json").write_text("{}")
     second = look(lab).trial
-    write_run(results, "r1", finished_at="now", **about)
+    write_run(results, replace(run, finished_at="now"))
     last = look(lab).trial
 
     assert first == Trial("quick", 1, len(plan.trials), plan.trials[0].variant, plan.trials[0].scenario)

@@ -28,6 +28,7 @@ from .files import read_text
 from .parse import Ring, count_watches, parse_ring
 
 SCAN_EACH_S = 15.0  # a server makes its instances at start; going through 17,000 descriptors takes some 100 ms
+SCAN_PIECE = 400  # looked at within one sample: 2 ms, so that nobody waits long for the CPU that is used for it
 SCAN_REST_FACTOR = 200  # a server that has none is gone through again and again: for at most 0.5 % of the time
 COUNT_EACH_S = 5.0  # a chart of watches needs no more
 REST_FACTOR = 500  # after a count, rest so many times what it took: at most 0.2 % of the time is spent counting
@@ -44,9 +45,9 @@ _GONE = (FileNotFoundError, ProcessLookupError)
 class Counted:
     """What the processes hold."""
 
-    instances: int  # of epoll
+    instances: int | None  # of epoll; None: the descriptors of one of the processes have not all been looked at yet
     watches: int | None  # None: one of the processes has not been counted yet
-    rings: int
+    rings: int | None  # None: as instances
     pending: int | None  # over all rings, as Ring has it; None: one of them never told
     overflow: int | None
     age_s: float  # of the oldest part; 0.0: counted now
@@ -57,6 +58,8 @@ class _Known:
     fds: list[str] = field(default_factory=list)
     watches: int = 0
     rings: dict[str, Ring | None] = field(default_factory=dict)  # descriptor -> what it told last
+    to_scan: list[str] = field(default_factory=list)  # descriptors that the scan under way has not come to
+    links: dict[str, str] = field(default_factory=dict)  # what it has found so far
     scanned_s: float = float("-inf")
     scan_cost_s: float = 0.0
     counted_s: float = float("-inf")
@@ -103,14 +106,19 @@ class Instances:
                 age_s = max(age_s, asked_s - known.counted_s)  # negative when counted just now
             self._known = kept
             is_counted = age_s < float("inf")
+            is_scanned = all(known.scanned_s > float("-inf") for known in kept.values())
             rings = [ring for known in kept.values() for ring in known.rings.values()]
             told = [ring for ring in rings if ring is not None]
             is_whole = len(told) == len(rings)
             pending, overflow = sum(ring.pending for ring in told), sum(ring.overflow for ring in told)
             return Counted(
-                instances, watches if is_counted else None, len(rings),
-                pending if is_whole else None, overflow if is_whole else None, age_s,
-            )  # fmt: skip
+                instances if is_scanned else None,
+                watches if is_scanned and is_counted else None,
+                len(rings) if is_scanned else None,
+                pending if is_scanned and is_whole else None,
+                overflow if is_scanned and is_whole else None,
+                age_s,
+            )
 
     def _refresh(self, pid: int, known: _Known, cost_s: float, *, fresh: bool) -> None:
         """Look into one process where that is due. cost_s: what the last counts took for all of them together."""
@@ -121,14 +129,8 @@ class Instances:
         few = fresh and descriptors <= SCAN_FRESH_BELOW
         scans_s = self.crowd * sum(each.scan_cost_s for each in self._known.values())
         scan_each_s = max(SCAN_EACH_S, SCAN_REST_FACTOR * scans_s)
-        if few or (now_s - known.scanned_s >= scan_each_s and not is_settled):
-            started_cpu_s = time.thread_time()
-            links = {fd.name: link for fd in (folder / "fd").iterdir() if (link := _link(fd)) in (_EPOLL, _RING)}
-            found, rings = ([fd for fd, link in links.items() if link == kind] for kind in (_EPOLL, _RING))
-            if found != known.fds or rings != list(known.rings):
-                known.fds, known.counted_s = found, float("-inf")
-                known.rings = {fd: known.rings.get(fd) for fd in rings}
-            known.scanned_s, known.scan_cost_s = now_s, time.thread_time() - started_cpu_s
+        if few or known.to_scan or (now_s - known.scanned_s >= scan_each_s and not is_settled):
+            _scan(folder / "fd", known, at_once=few)
         due = now_s - known.counted_s >= self._interval_s(cost_s)
         if due or (fresh and cost_s <= AT_ONCE_S):
             started_s, started_cpu_s = time.monotonic(), time.thread_time()
@@ -141,6 +143,24 @@ class Instances:
 
     def _interval_s(self, cost_s: float) -> float:
         return max(COUNT_EACH_S, REST_FACTOR * self.crowd * cost_s)
+
+
+def _scan(folder: Path, known: _Known, *, at_once: bool) -> None:
+    """Look at the next SCAN_PIECE descriptors, or all; with the last of them, take over what was found."""
+    started_cpu_s = time.thread_time()
+    if at_once or not known.to_scan:
+        known.to_scan, known.links, known.scan_cost_s = [fd.name for fd in folder.iterdir()], {}, 0.0
+    first = 0 if at_once else -SCAN_PIECE
+    piece, known.to_scan = known.to_scan[first:], known.to_scan[:first]
+    known.links |= {fd: link for fd in piece if (link := _link(folder / fd)) in (_EPOLL, _RING)}
+    known.scan_cost_s += time.thread_time() - started_cpu_s
+    if known.to_scan:
+        return
+    found, rings = (sorted(fd for fd, link in known.links.items() if link == kind) for kind in (_EPOLL, _RING))
+    if found != sorted(known.fds) or rings != sorted(known.rings):
+        known.fds, known.counted_s = found, float("-inf")
+        known.rings = {fd: known.rings.get(fd) for fd in rings}
+    known.scanned_s = time.monotonic()
 
 
 def _read_ring(path: Path) -> Ring | None:

@@ -47,9 +47,11 @@ class Watched:
     switches: Switches
     instances: Instances
     sockets: Sockets
+    dumps: Sockets  # the same namespace's, for what takes long: nobody else waits for it
     runtime: Runtime
     faults: Counters = field(default_factory=Counters)
     kept: dict[str, Kept] = field(default_factory=dict)  # by source
+    is_let_go: bool = False  # forgotten, or replaced by another of its name
     threads_peak: int = 0
     pids: tuple[int, ...] = ()  # as last listed; what the 10 Hz sampling goes by
 
@@ -81,7 +83,15 @@ def watch(target: Target, cgroup_root: Path, proc: Path = Path("/proc")) -> Watc
             raise BadTarget(f"{target.name}: {why}") from None
     namespace = proc / str(target.containers[0].pid) / "ns" / "net"
     return Watched(
-        target, proc, tuple(dirs), tuple(starts), Switches(), Instances(proc), Sockets(namespace), Runtime(namespace)
+        target,
+        proc,
+        tuple(dirs),
+        tuple(starts),
+        Switches(),
+        Instances(proc),
+        Sockets(namespace),
+        Sockets(namespace),
+        Runtime(namespace),
     )
 
 

@@ -61,7 +61,7 @@ def _accept_queue(look: Look) -> dict[str, Value]:
 def _tcp_sockets(look: Look) -> dict[str, Value]:
     """Count the server's ends by state; those it has none of are 0, as far as a server can be in them."""
     at = _address(look)
-    tally = look.watched.sockets.connections(at.host, at.port)
+    tally = look.watched.dumps.connections(at.host, at.port)
     return {
         "tcp_states": dict.fromkeys(_SERVER_STATES, 0.0) | {state: float(n) for state, n in tally.states.items()},
         "tcp_socket_memory_bytes": {kind: float(tally.memory_bytes[kind]) for kind in MEMORY},
@@ -75,6 +75,7 @@ def _address(look: Look) -> Address:
         raise Absent("the registration does not say where it listens")
     if look.watched.target.containers[0].pid not in look.members:
         look.watched.sockets.rest()
+        look.watched.dumps.rest()
         raise Unavailable("its first process is not alive")
     return at
 
@@ -117,7 +118,7 @@ _EXT_TROUBLES = (
     "TCPMigrateReqSuccess", "TCPMigrateReqFailure",
 )  # fmt: skip
 _SERVER_STATES = ("syn_recv", "established", "close_wait", "last_ack", "fin_wait1", "fin_wait2", "closing", "time_wait")
-_DUMP_BUDGET = Budget(share=0.005, least_s=1.0)
+_DUMP_BUDGET = Budget(share=0.005, least_s=1.0, is_apart=True)
 
 NET_SOURCES = (
     Source("snmp", (*_SNMP, "tcp_troubles"), _snmp),

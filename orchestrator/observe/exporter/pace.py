@@ -23,6 +23,7 @@ class Budget:
     share: float  # of one core, over all targets
     least_s: float  # between two reads, however cheap they are
     fresh_within_s: float = 0.0  # a reading that is asked for reads anew what last took less than this
+    is_apart: bool = False  # read in a thread of its own, which takes breaks; samples show what it gave last
 
 
 class Pace:
@@ -34,16 +35,24 @@ class Pace:
         self._last: dict[tuple[str, str], float] = {}
         self._budgets: dict[str, Budget] = {}
         self._read_s: dict[tuple[str, str], float] = {}
+        self._under_way: set[tuple[str, str]] = set()
 
     def is_due(self, source: str, target: str, budget: Budget, *, fresh: bool) -> bool:
         """Tell whether to read it now. fresh: a reading was asked for, which reads what is cheap and nothing else."""
         with self._lock:
             read_s, cost_s = self._read_s.get((source, target)), self._costs.get(source, {}).get(target, 0.0)
+            if (source, target) in self._under_way:
+                return False
             if read_s is None:
                 return True
             if fresh:
                 return cost_s < budget.fresh_within_s
             return time.monotonic() - read_s >= self._interval_s(source, budget) - _SLACK_S
+
+    def begin(self, source: str, target: str) -> None:
+        """A read begins that is not over yet: until `spent` it is not due again."""
+        with self._lock:
+            self._under_way.add((source, target))
 
     def spent(self, source: str, target: str, budget: Budget, cost_s: float) -> None:
         """Note what a read just now cost."""
@@ -52,6 +61,7 @@ class Pace:
             self._costs.setdefault(source, {})[target] = min(cost_s, self._last.get((source, target), 0.0))
             self._last[source, target] = cost_s
             self._read_s[source, target] = time.monotonic()
+            self._under_way.discard((source, target))
 
     def forget(self, target: str) -> None:
         """A target is no longer read."""
@@ -59,6 +69,7 @@ class Pace:
             for costs in self._costs.values():
                 costs.pop(target, None)
             self._read_s = {key: at_s for key, at_s in self._read_s.items() if key[1] != target}
+            self._under_way = {key for key in self._under_way if key[1] != target}
             self._last = {key: cost_s for key, cost_s in self._last.items() if key[1] != target}
 
     def intervals_s(self) -> Mapping[str, float]:

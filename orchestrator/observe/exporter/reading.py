@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from .errors import Absent, Malformed, Unavailable
 from .look import Kept, Look, Value, Watched
-from .pace import Pace
+from .pace import Budget, Pace
 from .source import Source
 from .sources import SOURCES
 from .taskstats import Taskstats
+
+Later = Callable[[Callable[[], None]], object]  # has something done, perhaps in another thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Ledger:
             return dict(self._seconds), dict(self._errors)
 
 
+def _at_once(work: Callable[[], None]) -> None:
+    work()
+
+
 def take(
     watched: Watched,
     taskstats: Taskstats,
@@ -59,48 +65,75 @@ def take(
     *,
     fresh: bool,
     pace: Pace | None = None,
+    later: Later = _at_once,
     sources: tuple[Source, ...] = SOURCES,
 ) -> Reading:
     """Read every source of the target now.
 
     fresh: a reading was asked for: of what is dear, kept values with their age are taken. False: the regular sample,
-    which reads what is dear when its pace lets it. pace: None reads everything.
+    which reads what is dear when its pace lets it. pace: None reads everything. later: does in another thread what is
+    read apart.
     Never raises for what the target or the kernel does: that is under `missing`, and counted in the ledger.
     """
     look = Look(watched, taskstats, fresh)
     at_s = time.monotonic()
     values: dict[str, Value] = {}
     for source in sources:
-        budget, kept = source.budget, watched.kept.get(source.name)
-        if pace and budget and kept and not pace.is_due(source.name, watched.target.name, budget, fresh=fresh):
-            values |= kept.values
-            look.missing |= kept.missing
+        kept = watched.kept.get(source.name)
+        if pace and source.budget and kept and not _is_now(look, source, source.budget, ledger, pace, later):
+            found, missing = kept.values, kept.missing
             if fresh:
                 age = f"read {at_s - kept.at_s:.1f} s ago: reading it takes too long for a reading"
-                look.notes |= dict.fromkeys(kept.values, age)
-            continue
-        started_s, started_cpu_s = time.perf_counter(), time.thread_time()
-        found: dict[str, Value] = {}
-        missing: dict[str, str] = {}
-        try:
-            found = source.read(look)
-        except Absent as why:
-            missing = dict.fromkeys(source.gives, str(why))
-        except (OSError, Unavailable, Malformed, KeyError, ValueError) as why:
-            # That a server ended is its own news (up is 0), not a failure to read it.
-            if look.members or source is sources[0]:
-                ledger.failed(source.name)
-            missing = dict.fromkeys(source.gives, reason(why))
+                look.notes |= dict.fromkeys(found, age)
+        else:
+            found, missing = _read(look, source, ledger, pace)
         values |= found
-        missing |= {name: look.missing[name] for name in source.gives if name in look.missing}
         look.missing |= missing
-        ledger.spent(source.name, time.perf_counter() - started_s)
-        if pace and budget:
-            pace.spent(source.name, watched.target.name, budget, time.thread_time() - started_cpu_s)
-            watched.kept[source.name] = Kept(at_s, found, missing)
     for source_name in look.errors:
         ledger.failed(source_name)
     return Reading(at_s, values, look.missing, {name: note for name, note in look.notes.items() if name in values})
+
+
+def _is_now(look: Look, source: Source, budget: Budget, ledger: Ledger, pace: Pace, later: Later) -> bool:
+    """Tell whether a dear source is read now; where it is read apart, have that begin, and what is kept is taken."""
+    watched = look.watched
+    if not pace.is_due(source.name, watched.target.name, budget, fresh=look.fresh):
+        return False
+    if not budget.is_apart:
+        return True
+    pace.begin(source.name, watched.target.name)
+    apart = Look(watched, look.taskstats, fresh=False, members=dict(look.members))
+    later(lambda: _read_apart(apart, source, ledger, pace))
+    return False
+
+
+def _read_apart(look: Look, source: Source, ledger: Ledger, pace: Pace) -> None:
+    if not look.watched.is_let_go:
+        _read(look, source, ledger, pace)
+
+
+def _read(
+    look: Look, source: Source, ledger: Ledger, pace: Pace | None
+) -> tuple[dict[str, Value], dict[str, str]]:  # fmt: skip
+    """Return what a source gives and what it could not, by name; keep it where it is dear."""
+    at_s, started_s, started_cpu_s = time.monotonic(), time.perf_counter(), time.thread_time()
+    found: dict[str, Value] = {}
+    missing: dict[str, str] = {}
+    try:
+        found = source.read(look)
+    except Absent as why:
+        missing = dict.fromkeys(source.gives, str(why))
+    except (OSError, Unavailable, Malformed, KeyError, ValueError) as why:
+        # That a server ended is its own news (up is 0), not a failure to read it.
+        if look.members or source.name == SOURCES[0].name:
+            ledger.failed(source.name)
+        missing = dict.fromkeys(source.gives, reason(why))
+    missing |= {name: look.missing[name] for name in source.gives if name in look.missing}
+    ledger.spent(source.name, time.perf_counter() - started_s)
+    if pace and source.budget and not look.watched.is_let_go:
+        look.watched.kept[source.name] = Kept(at_s, found, missing)
+        pace.spent(source.name, look.watched.target.name, source.budget, time.thread_time() - started_cpu_s)
+    return found, missing
 
 
 def reason(why: Exception) -> str:

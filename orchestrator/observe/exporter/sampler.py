@@ -1,7 +1,7 @@
 """Keep the registered targets and sample them in a thread of its own: all sources each second, threads ten times.
 
 What was sampled last is what /metrics shows; a reading that is asked for is taken at that moment instead. Variants are
-asked for their /stats by other threads, since a busy one may take its time.
+asked for their /stats by other threads, since a busy one may take its time; so are dumps of many sockets.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Sampler:
         self._latest: dict[str, Reading] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self._askers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="stats")
+        self._askers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="asker")
         self.ledger = Ledger([*(source.name for source in HOST_SOURCES), "sampler"])
         self.pace = Pace()
         self.host = Host(proc, system, self.ledger, self.pace)
@@ -116,7 +116,9 @@ class Sampler:
         return watched
 
     def _let_go(self, watched: Watched) -> None:
+        watched.is_let_go = True
         watched.sockets.close()
+        watched.dumps.close()
         with self._lock:
             if watched.target.name not in self._watched:
                 self.pace.forget(watched.target.name)
@@ -132,7 +134,7 @@ class Sampler:
             return {name: watched.target.labels for name, watched in self._watched.items()}
 
     def _sample(self, watched: Watched, *, fresh: bool) -> Reading:
-        reading = take(watched, self._taskstats, self.ledger, fresh=fresh, pace=self.pace)
+        reading = take(watched, self._taskstats, self.ledger, fresh=fresh, pace=self.pace, later=self._askers.submit)
         with self._lock:
             if self._watched.get(watched.target.name) is watched:
                 self._latest[watched.target.name] = reading

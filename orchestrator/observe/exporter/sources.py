@@ -114,7 +114,13 @@ def _anonymous(look: Look) -> dict[str, Value]:
     counted = look.watched.instances.count(processes, fresh=look.fresh)
     if look.fresh and counted.age_s and counted.watches is not None:
         look.notes["epoll_watches"] = f"counted {counted.age_s:.1f} s ago: counting them takes too long for a reading"
-    values: dict[str, Value] = {"epoll_instances": counted.instances, "io_uring_instances": counted.rings}
+    values: dict[str, Value] = {}
+    if counted.instances is None or counted.rings is None:
+        look.missing |= dict.fromkeys(
+            _ANONYMOUS_NAMES, "its many descriptors are being looked at, some of them at a time"
+        )
+        return values
+    values |= {"epoll_instances": counted.instances, "io_uring_instances": counted.rings}
     if counted.watches is None:
         look.missing["epoll_watches"] = "not every process has been counted yet: it is dear, and done one by one"
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.model import Run, Thresholds, TrialResult
+from orchestrator.model import CONTROL, Run, Thresholds, TrialResult, TrialSpec
 from orchestrator.report import figures
 from orchestrator.report.columns import Column, cost_columns, service_columns
 from orchestrator.report.page.cells import Cell, Table
@@ -15,6 +15,7 @@ from orchestrator.report.page.charts import Chart, scenario_charts, trial_label
 from orchestrator.report.page.judged import memory_table, tier_table
 from orchestrator.report.page.limits import limits_of
 from orchestrator.report.page.lines import Timeline, memory_charts, timeline_chart
+from orchestrator.report.page.nightly import NightSection
 from orchestrator.report.page.sentences import run_sentences
 from orchestrator.report.sidebyside import OPENED, footnotes
 from orchestrator.report.text import timing_line
@@ -22,7 +23,7 @@ from orchestrator.verdicts.ceiling import with_ceilings
 from orchestrator.verdicts.compare import worth_a_word
 from orchestrator.verdicts.memory import fit_run
 from orchestrator.verdicts.summary import Summary, summarise_run
-from orchestrator.verdicts.tiers import tier_run
+from orchestrator.verdicts.tiers import only, tier_run
 from orchestrator.verdicts.validity import rules
 
 
@@ -79,6 +80,7 @@ class Part:
     reproduce: str
     timing: str
     grafana: str = ""  # the run's time on Grafana's charts, where there is one
+    night: NightSection | None = None  # of a nightly
 
 
 def read_run(
@@ -97,15 +99,16 @@ def read_run(
     by_scenario: dict[str, list[Summary]] = {}
     for row in summarise_run(run):
         by_scenario.setdefault(row.scenario, []).append(row)
-    fits = fit_run(run)
-    tiers = tier_run(run, thresholds or worth_a_word(Thresholds()))
+    rivals = only(run, {spec.variant for spec in run.plan.trials if not spec.variant.endswith(CONTROL)})
+    fits = fit_run(rivals)
+    tiers = tier_run(rivals, thresholds or worth_a_word(Thresholds()))
     tables = (tier_table(tiers), memory_table(fits))
     return Part(
         run_id=run.run_id,
         suite=run.suite,
         started_at=run.started_at,
         state=f"finished {run.finished_at}" if run.finished_at else "not finished: it is under way or ended abruptly",
-        sentences=run_sentences(by_scenario, tiers, fits),
+        sentences=run_sentences(_without_second_names(by_scenario), tiers, fits),
         sections=tuple(_section(run, rows, (timelines or {}).get(name, ())) for name, rows in by_scenario.items()),
         charts=tuple(memory_charts(by_scenario, fits)),
         tables=tuple(table for table in tables if table is not None),
@@ -116,6 +119,14 @@ def read_run(
         timing=timing_line(run),
         grafana=grafana,
     )
+
+
+def _without_second_names(by_scenario: Mapping[str, Sequence[Summary]]) -> dict[str, list[Summary]]:
+    """An A/A control is nobody's rival."""
+    kept = {
+        scenario: [row for row in rows if not row.variant.endswith(CONTROL)] for scenario, rows in by_scenario.items()
+    }
+    return {scenario: rows for scenario, rows in kept.items() if rows}
 
 
 def _reproduce(run: Run) -> str:
@@ -193,13 +204,17 @@ def _trial(trial: TrialResult) -> Trial:
         state="valid" if trial.void is None else "void",
         said=trial.void or "; ".join(trial.notes),
         figures=tuple((name, text) for name, text in shown if text != figures.UNKNOWN),
-        file=f"trial-{spec.index:03d}-{_plain(spec.variant)}-{_plain(spec.scenario)}.json",
+        file=_file(spec),
     )
 
 
+def _file(spec: TrialSpec) -> str:
+    """Return what the run's folder calls a trial's file (results/folder.py)."""
+    return f"trial-{spec.index:03d}-{_plain(spec.variant)}-{_plain(spec.scenario)}.json"
+
+
 def _plain(name: str) -> str:
-    """Return a name as the run's folder spells it (results/folder.py)."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "_"
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
 
 
 def _facts(host: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
