@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from bench import active, exporter, hold, million, rivals, rungs, throughput, truth, variants
+from bench import active, calibration, exporter, hold, million, rivals, rungs, throughput, truth, variants
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
@@ -35,6 +35,7 @@ RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
     "active": (active.measure, 3),
     "truth": (truth.measure, 3),
     "million": (million.measure, 1),
+    "calibration": (calibration.measure, 40),
 }
 
 

@@ -79,6 +79,10 @@ LINES: tuple[Line, ...] = (
     Line("active-100k engine: longest latency beyond its 10 s", "active", "s", "at most", 0.05),
     Line("truth: worst deviation of p50, p90, p99, p99.9", "truth", "ratio", "at most", 0.02),
     Line("truth: closed trials that say so", "truth", "ratio", "exactly", 1.0),
+    # 40 comparisons of one build with itself, 20 with one that takes a tenth longer; 10 blocks each.
+    Line("calibration: A/A comparisons with a false alarm", "calibration", "ratio", "at most", 0.05),
+    Line("calibration: a tenth slower, called slower", "calibration", "ratio", "at least", 0.95),
+    Line("calibration: a tenth slower, the interval covers the truth", "calibration", "ratio", "at least", 0.9),
 )
 EXPERIMENTS = (
     "throughput",
@@ -90,6 +94,7 @@ EXPERIMENTS = (
     "active",
     "truth",
     "million",
+    "calibration",
 )  # in the order they run: short ones first
 
 

@@ -81,11 +81,16 @@ def write(
 
 
 def stands(experiment: Mapping[str, Any] | None, host: Mapping[str, object], own_images: Mapping[str, str]) -> bool:
-    """Tell whether an earlier experiment's figures are still this clone's on this machine: same host, same images."""
+    """Tell whether an earlier experiment's figures are still this clone's on this machine: same host, same images.
+
+    Images of the host's facts that there were not then cannot have been in it.
+    """
     if experiment is None or experiment.get("images", {}) != dict(own_images):
         return False
     then = {k: v for k, v in dict(experiment.get("host", {})).items() if k not in _PASSING}
-    return bool(then == json.loads(json.dumps({k: v for k, v in host.items() if k not in _PASSING})))
+    now = json.loads(json.dumps({k: v for k, v in host.items() if k not in _PASSING}))
+    known, here = (dict(facts.pop("images", {}) or {}) for facts in (then, now))
+    return bool(then == now and all(here.get(name) == digest for name, digest in known.items()))
 
 
 def failed(entries: Mapping[str, Mapping[str, object]], experiments: Sequence[str]) -> list[Line]:

@@ -176,6 +176,21 @@ class Arena:
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How large a difference must be to be worth a word, as a fraction of the baseline: 0.03 for 3%.
+
+    Keys are fields of Metrics. What neither mapping names has the verdicts' own default.
+    """
+
+    everywhere: Mapping[str, float] = field(default_factory=dict)
+    scenarios: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # a scenario's own come first
+
+    def of(self, scenario: str, metric: str) -> float | None:
+        """Return what is declared for a figure; None: nothing is."""
+        return self.scenarios.get(scenario, {}).get(metric, self.everywhere.get(metric))
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """Which nights keep their run folders; the database keeps every trial. Baseline and newest night always stay."""
 
@@ -218,6 +233,7 @@ class Lab:
     observability: Observability
     arena: Arena
     grafana: Grafana = field(default_factory=Grafana)
+    thresholds: Thresholds = field(default_factory=Thresholds)
     nightly: Nightly | None = None
 
 
@@ -311,6 +327,9 @@ class Metrics:
     connections_failed: int | None = None  # requested - held
     threads_peak: int | None = None
     memory_bytes: float | None = None  # the server's, kernel part included, with the load on it
+    memory_user_bytes: float | None = None  # of it: heap, touched stacks, shared memory
+    memory_kernel_bytes: float | None = None  # files, epoll items, kernel stacks, page tables
+    memory_socket_bytes: float | None = None  # socket buffers, where the kernel charges them to the server
     memory_bytes_per_connection: float | None = None
     cpu_s_per_10k_requests: float | None = None
     context_switches_per_request: float | None = None  # voluntary

@@ -33,9 +33,10 @@ from orchestrator.results.prune import choose, measure, remove
 from orchestrator.results.store import Store
 from orchestrator.resume import abort_run, resume_run, unfinished
 from orchestrator.run import Outcome, only_one, results_folder, run_suite
+from orchestrator.timelines import read_timelines
 from orchestrator.units import format_bytes
 from orchestrator.up import state_folder
-from orchestrator.verdicts.compare import DEFAULT_THRESHOLD
+from orchestrator.verdicts.compare import worth_a_word
 from orchestrator.verdicts.night import Night, judge_night
 
 DOCUMENT, REPORT = "nightly.json", "nightly.html"  # in the run's folder; the first marks a night's run
@@ -115,7 +116,7 @@ def _judge(lab: Lab, settings: Nightly, outcome: Outcome, say: Say) -> Night:
         outcome.run,
         earlier,
         baseline,
-        lambda *_: DEFAULT_THRESHOLD,
+        worth_a_word(lab.thresholds),
         settings.stable,
         refused=outcome.refused,
         undecided=outcome.undecided,
@@ -184,7 +185,8 @@ def _write(lab: Lab, run: Run, night: Night) -> Path:
     results = results_folder(lab.root)
     folder = run_folder(results, run.run_id)
     page = folder / REPORT
-    part = replace(read_run(run), night=night_section(night))
+    read = read_run(run, thresholds=worth_a_word(lab.thresholds), timelines=read_timelines(results, run))
+    part = replace(read, night=night_section(night))
     _keep(folder / DOCUMENT, night_document(night))
     _keep_text(page, render_html(f"nightly {run.suite}", [part], relative_folder(page, results / "runs")))
     return page

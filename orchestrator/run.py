@@ -11,6 +11,7 @@ import fcntl
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ from orchestrator.results.mend import open_results
 from orchestrator.results.store import Store
 from orchestrator.trial import execute
 from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
-from orchestrator.verdicts.validity import UNSUPPORTED
+from orchestrator.verdicts.validity import UNSUPPORTED, least_valid
 from orchestrator.verifying.kept import FAILED, barred
 
 
@@ -54,7 +55,7 @@ class Outcome:
 
     run: Run
     refused: tuple[str, ...]  # variants that failed verification
-    undecided: tuple[str, ...]  # pairings without a valid trial, but for the unsupported
+    undecided: tuple[str, ...]  # pairings with too few valid trials, and how many; but for the unsupported
     unsupported: tuple[str, ...] = ()  # variants whose technique this machine refuses
 
 
@@ -270,15 +271,17 @@ def _overridden(lab: Lab, name: str, trials: int | None, seed: int | None) -> La
 
 
 def judge(run: Run) -> Outcome:
-    """Return which variants were refused, which pairings have no valid trial, and which variants cannot run here."""
+    """Return which variants were refused, which pairings have too few valid trials, which variants cannot run here."""
     refused = {t.spec.variant for t in run.trials if t.void and t.void.startswith("refused: ")}
-    valid = {(t.spec.variant, t.spec.scenario) for t in run.trials if t.void is None}
+    # Of an ablation the trials with all settings in place: that one cannot run without a setting may be its finding.
+    whole = [t for t in run.trials if not t.spec.reverted]
+    valid = Counter((t.spec.variant, t.spec.scenario) for t in whole if t.void is None)
     unsupported = {t.spec.variant for t in run.trials if t.void and t.void.startswith(UNSUPPORTED)}
-    wanted = dict.fromkeys((s.variant, s.scenario) for s in run.plan.trials)
+    planned = Counter((s.variant, s.scenario) for s in run.plan.trials if not s.reverted)
     undecided = tuple(
-        f"{variant} on {scenario}"
-        for variant, scenario in wanted
-        if (variant, scenario) not in valid and (variant not in unsupported or not valid)
+        f"{variant} on {scenario} ({valid[variant, scenario]} of {n}, {least_valid(n)} needed)"
+        for (variant, scenario), n in planned.items()
+        if valid[variant, scenario] < least_valid(n) and (variant not in unsupported or not valid)
     )
     return Outcome(run, tuple(sorted(refused)), undecided, tuple(sorted(unsupported)))
 

@@ -43,7 +43,7 @@ def execute(bench: Bench, spec: TrialSpec, witness: Callable[[Load], None] | Non
             if witness is not None:
                 witness(load)
             ends = [e for e in (ended(bench.site.client, s) for s in pod.servers) if e]
-        result = _judge(bench, spec, load, ends)
+        result = judge_load(bench, spec, load, ends)
     except LimitRefused:
         raise
     except (NotReady, Refused, Lost, Unsupported) as error:
@@ -57,8 +57,8 @@ def execute(bench: Bench, spec: TrialSpec, witness: Callable[[Load], None] | Non
     )
 
 
-def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) -> TrialResult:
-    """Turn what was gathered into a result, void or not."""
+def judge_load(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) -> TrialResult:
+    """Turn what was gathered into a result, void or not. server_ends: servers that ended, in words."""
     scenario, variant = bench.lab.scenarios[spec.scenario], bench.lab.variants[spec.variant]
     rows = [r for r in load.window.rows if r.variant == spec.variant]
     histogram = merge(r.histogram_us for r in rows)
@@ -109,6 +109,7 @@ def _judge(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]) ->
         parties=load.parties if not spec.reverted and not behind else None,
         arrivals=arrivals if scenario.kind in ("open", "storm") else None,
         complaints=load.complaints or tuple(kind for kind, _ in errors.most_common(3)),
+        stolen_ratio=_stolen_ratio(first or idle, last),
     )
     void = _refused_target([*load.complaints, *errors]) or void_reason(evidence)
     notes = [*measurement_notes(evidence), *load.notes, *probe_notes(load.probe)]
@@ -194,6 +195,12 @@ def _load_cpus_ratio(window: Window, load_cpus: str) -> float | None:
 def _refused_target(errors: Iterable[str]) -> str | None:
     """Return what a worker's guard said about the target: then no load was sent there."""
     return next((kind[kind.index(TARGET_REFUSED) :] for kind in errors if TARGET_REFUSED in kind), None)
+
+
+def _stolen_ratio(before: Mapping[str, float] | None, after: Mapping[str, float] | None) -> float | None:
+    """Return what the hypervisor took of the machine's CPU time between two readings."""
+    stolen_s, all_s = (_growth(before, after, name) for name in ("machine_steal_s", "machine_cpu_s"))
+    return stolen_s / all_s if stolen_s is not None and all_s else None
 
 
 def _growth(before: Mapping[str, float] | None, after: Mapping[str, float] | None, name: str) -> float | None:

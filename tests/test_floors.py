@@ -38,6 +38,7 @@ STORY = frozenset(
         "down",
         "own",
         "foresee",
+        "timelines",
         "tune",
         "calibrate",
         "guests",

@@ -8,11 +8,13 @@ import click
 
 from orchestrator.cli.group import Context, complain, lab
 from orchestrator.errors import BadInput
-from orchestrator.model import Run
-from orchestrator.report.comparetable import compare_document, compare_table
+from orchestrator.model import Run, Thresholds
+from orchestrator.report.comparetable import compare_document, compare_table, tiers_table
 from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
-from orchestrator.verdicts.compare import DEFAULT_THRESHOLD, Judged, judge_pairs, pairs_between, pairs_within
+from orchestrator.verdicts.compare import Judged, judge_pairs, pairs_between, pairs_within, worth_a_word
+from orchestrator.verdicts.noise import noise_floor
+from orchestrator.verdicts.tiers import only, tier_run
 
 EPILOG = (
     "Examples: lab compare BASELINE CANDIDATE, lab compare --variants c-threads c-epoll, "
@@ -23,18 +25,19 @@ EPILOG = (
 @lab.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[RUN] [RUN] | [RUN] --variants A B")
 @click.option("--variants", is_flag=True, help="The last names are variants of one run: the first of them is compared.")
-@click.option("--threshold", type=click.FloatRange(0.0, 1000.0), help="Percent that are worth a word (3).")
+@click.option("--threshold", type=click.FloatRange(0.0, 1000.0), help="Percent worth a word, instead of lab.yaml's.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 @click.pass_obj
 def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: float | None, as_json: bool) -> None:
     """Say of each figure whether the candidate is better, worse or not to be told apart; exit 1 when one is worse.
 
-    Two runs: each pairing of the newer against the same of the older. --variants: within one run, block by block.
+    Two runs: each pairing of the newer against the same of the older. --variants: within one run, block by block; of
+    three and more also the tiers, groups that cannot be told apart. 4: nothing can be said of some pairing.
     """
     results = results_folder(ctx.root)
     if not has_results(results):
         raise BadInput(f"{results / 'lab.db'}: there are no results yet. Next: lab run quick --trials 6")
-    worth = DEFAULT_THRESHOLD if threshold is None else threshold / 100.0
+    worth = _thresholds(ctx, threshold)
     with open_results(results, ctx.say) as store:
         if variants:
             run, baseline, candidates = _within(store.read_run, names)
@@ -52,12 +55,26 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
             what = f"{old.run_id} and {new.run_id} have no scenario and variant in common"
     if not pairs:
         raise BadInput(f"{what}. Try: lab show --list")
-    judged = judge_pairs(pairs, lambda *_: worth, lambda *_: 0.0, between_runs=not variants)
+    floor = noise_floor([run] if variants else [old, new])  # what an A/A control in them showed of itself
+    judged = judge_pairs(pairs, worth, lambda *key: floor.get(key, 0.0), between_runs=not variants)
+    ascii_only = ctx.out.encoding.lower() != "utf-8"
     if as_json:
         ctx.print_json(compare_document(judged))
     else:
-        ctx.out.print(compare_table(judged, ascii_only=ctx.out.encoding.lower() != "utf-8"))
+        ctx.out.print(compare_table(judged, ascii_only=ascii_only))
+        if variants and len(candidates) > 1:
+            grouped = tier_run(only(run, (baseline, *candidates)), worth, lambda *key: floor.get(key, 0.0))
+            if grouped:
+                ctx.out.print()
+                ctx.out.print(tiers_table(grouped, ascii_only=ascii_only))
     _end(judged)
+
+
+def _thresholds(ctx: Context, percent: float | None) -> Callable[[str, str], float]:
+    """Return what is worth a word: what the command line says of all figures, or the lab file's thresholds."""
+    if percent is not None:
+        return lambda *_: percent / 100.0
+    return worth_a_word(ctx.lab().thresholds if ctx.file.exists() else Thresholds())
 
 
 def _within(read_run: Callable[[str | None], Run], names: tuple[str, ...]) -> tuple[Run, str, tuple[str, ...]]:
@@ -83,5 +100,10 @@ def _end(judged: tuple[Judged, ...]) -> None:
     worse = [f"{one.candidate} on {one.scenario}: {one.figure.title}" for one in judged if one.is_regression]
     if worse:
         raise SystemExit(complain(f"worse: {', '.join(worse)}", 1))
-    if judged and all(one.word == "undecided" for one in judged):
-        raise SystemExit(complain(f"undecided: {judged[0].reason}", 4))
+    pairings: dict[tuple[str, str, str], list[Judged]] = {}
+    for one in judged:
+        pairings.setdefault((one.scenario, one.baseline, one.candidate), []).append(one)
+    unknown = [found[0] for found in pairings.values() if all(one.word == "undecided" for one in found)]
+    if unknown:
+        told = [f"{one.candidate} on {one.scenario}: {one.reason}" for one in unknown]
+        raise SystemExit(complain(f"undecided: {'; '.join(told)}", 4))

@@ -10,8 +10,9 @@ import click
 from orchestrator.cli.group import Context, lab
 from orchestrator.errors import BadInput, StoreDamaged
 from orchestrator.grafana import dashboard_link
-from orchestrator.model import Run
+from orchestrator.model import Run, Thresholds
 from orchestrator.report.asjson import show_document
+from orchestrator.report.page.beside import read_beside
 from orchestrator.report.page.content import read_run
 from orchestrator.report.page.html import relative_folder, render_html
 from orchestrator.report.page.plain import render_csv, render_junit, render_markdown
@@ -19,7 +20,9 @@ from orchestrator.results.folder import run_folder
 from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
 from orchestrator.serve import Server, Site
+from orchestrator.timelines import read_timelines
 from orchestrator.up import state_folder
+from orchestrator.verdicts.compare import worth_a_word
 
 _PORT = 8090  # beside Locust's 8089
 FORMATS = {"html": "html", "markdown": "md", "json": "json", "csv": "csv", "junit": "xml"}
@@ -43,7 +46,7 @@ EPILOG = (
 def report(
     ctx: Context, run_ids: tuple[str, ...], kind: str | None, out: Path | None, serve: bool, port: int | None
 ) -> None:
-    """Write a report of the newest run, or of the runs named (a unique beginning will do); or show them, --serve."""
+    """Write a report of the newest run, or of those named, the later beside the first; or show them, --serve."""
     if serve and (kind or out or len(run_ids) > 1):
         raise BadInput("--serve shows every kept run on one page: leave --format and --out away, name one run at most")
     if port is not None and not serve:
@@ -80,18 +83,23 @@ def _show(ctx: Context, site: Site, port: int) -> None:
 
 
 def _render(ctx: Context, runs: list[Run], kind: str, path: Path, folder: Path) -> str:
-
     title = runs[0].suite if len(runs) == 1 else f"{len(runs)} runs side by side"
     if kind == "json":
         documents = [show_document(run) for run in runs]
         return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2) + "\n"
     if kind == "csv":
         return render_csv(runs)
+    worth = worth_a_word(ctx.lab().thresholds if ctx.file.exists() else Thresholds())
+    beside = read_beside(runs, worth)
     if kind == "junit":
-        return render_junit(runs)
-    parts = [read_run(run, dashboard_link(state_folder(ctx.root), run)) for run in runs]
-    return (
-        render_markdown(title, parts)
-        if kind == "markdown"
-        else render_html(title, parts, relative_folder(path, folder))
-    )
+        return render_junit(runs, beside)
+    kept = folder.parent
+    parts = [
+        read_run(
+            run, dashboard_link(state_folder(ctx.root), run), thresholds=worth, timelines=read_timelines(kept, run)
+        )
+        for run in runs
+    ]  # fmt: skip
+    if kind == "markdown":
+        return render_markdown(title, parts, beside)
+    return render_html(title, parts, relative_folder(path, folder), beside)

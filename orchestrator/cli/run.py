@@ -80,7 +80,7 @@ def run(
     if done.outcome.refused:
         raise SystemExit(complain(f"failed verification: {', '.join(done.outcome.refused)}", 1))
     if done.outcome.undecided:
-        raise SystemExit(complain(f"no valid trial: {', '.join(done.outcome.undecided)}", 4))
+        raise SystemExit(complain(f"undecided: too few valid trials: {', '.join(done.outcome.undecided)}", 4))
 
 
 def _seconds(text: str) -> float:

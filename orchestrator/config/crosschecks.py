@@ -22,6 +22,7 @@ def find_contradictions(lab: LabFile, variants: Collection[str], sound: Mapping[
         *(found for name, profile in lab.profiles.items() for found in _cpus(("profiles", name), profile)),
         *(found for name, scenario in lab.scenarios.items() for found in find_misfits(("scenarios", name), scenario)),
         *_references(lab, variants),
+        *_thresholds(lab),
         *_nightly(lab, variants),
         *_arena_ports(lab, sound),
         *_ports(lab),
@@ -82,6 +83,12 @@ def _without(where: Where, suite: SuiteSection, variants: Collection[str]) -> It
         yield (*where, "without"), "expected only beside 'variants: all'; remove it, and the names from the list"
     elif variants and not set(variants) - set(suite.without):
         yield (*where, "without"), "leaves no variant; write fewer"
+
+
+def _thresholds(lab: LabFile) -> Iterator[Complaint]:
+    for name in lab.thresholds.scenarios:
+        if name not in lab.scenarios:
+            yield ("thresholds", "scenarios", name), f"{shown(name)} is not a scenario; {advise(name, lab.scenarios)}"
 
 
 def _nightly(lab: LabFile, variants: Collection[str]) -> Iterator[Complaint]:

@@ -14,6 +14,7 @@ from orchestrator.config.faults import Fault, bad_input, line_of
 from orchestrator.config.grafana import build_grafana
 from orchestrator.config.schema import (
     ArenaSection,
+    FigureThresholds,
     LabFile,
     NightlySection,
     ObservabilitySection,
@@ -21,12 +22,35 @@ from orchestrator.config.schema import (
     RampSection,
     ScenarioSection,
     SuiteSection,
+    ThresholdsSection,
 )
 from orchestrator.config.variants import read_variants
 from orchestrator.config.yamltext import read_yaml
-from orchestrator.model import Arena, Keep, Lab, Nightly, Notify, Observability, Profile, Ramp, Scenario, Suite, Variant
+from orchestrator.model import (
+    Arena,
+    Keep,
+    Lab,
+    Nightly,
+    Notify,
+    Observability,
+    Profile,
+    Ramp,
+    Scenario,
+    Suite,
+    Thresholds,
+    Variant,
+)
 
 DEFAULT_WARMUP_S = 2.0  # never 0 by default: the first requests pay for connecting and for cold caches
+# A threshold's key in the file -> the field of Metrics that it is about; with no unit, because it is a percentage.
+FIGURES = {
+    "throughput": "throughput_per_s",
+    "p50": "p50_s",
+    "p99": "p99_s",
+    "memory_per_connection": "memory_bytes_per_connection",
+    "cpu_per_request": "cpu_s_per_10k_requests",
+    "established": "established_s",
+}
 
 
 def load_lab(path: Path) -> Lab:
@@ -59,6 +83,7 @@ def load_lab(path: Path) -> Lab:
         observability=_observability(declared.observability),
         arena=_arena(declared.arena, variants),
         grafana=build_grafana(declared.grafana, path.resolve().parent),
+        thresholds=_thresholds(declared.thresholds),
         nightly=None if declared.nightly is None else _nightly(declared.nightly),
     )
 
@@ -147,6 +172,17 @@ def _observability(section: ObservabilitySection) -> Observability:
 
 def _arena(section: ArenaSection, variants: Mapping[str, Variant]) -> Arena:
     return Arena(profile=section.profile, variants=_resolve(section.variants, variants))
+
+
+def _thresholds(section: ThresholdsSection) -> Thresholds:
+    return Thresholds(
+        everywhere=_figures(section.everywhere),
+        scenarios={name: _figures(figures) for name, figures in section.scenarios.items()},
+    )
+
+
+def _figures(section: FigureThresholds) -> dict[str, float]:
+    return {FIGURES[key]: value for key, value in section.model_dump(exclude_none=True).items()}
 
 
 def _nightly(section: NightlySection) -> Nightly:

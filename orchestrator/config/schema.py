@@ -38,6 +38,7 @@ from orchestrator.config.values import (
     LongerThanZero,
     Name,
     Names,
+    Percent,
     Port,
     RampAmount,
     Rate,
@@ -150,6 +151,24 @@ class ArenaSection(Section):
     variants: AllOrNames = ["all"]
 
 
+class FigureThresholds(Section):
+    """thresholds.everywhere and thresholds.scenarios.NAME: figures by the names that tables and verdicts use"""
+
+    throughput: Percent | None = None
+    p50: Percent | None = None
+    p99: Percent | None = None
+    memory_per_connection: Percent | None = None
+    cpu_per_request: Percent | None = None
+    established: Percent | None = None
+
+
+class ThresholdsSection(Section):
+    """thresholds"""
+
+    everywhere: FigureThresholds = FigureThresholds()
+    scenarios: dict[Name, FigureThresholds] = {}
+
+
 class KeepSection(Section):
     """nightly.keep"""
 
@@ -219,6 +238,7 @@ class LabFile(Section):
     variants: list[VariantEntry] | None = Field(default=None, min_length=1)
     scenarios: dict[Name, ScenarioSection] = Field(min_length=1)
     suites: dict[Name, SuiteSection] = Field(min_length=1)
+    thresholds: ThresholdsSection = ThresholdsSection()
     observability: ObservabilitySection = ObservabilitySection()
     grafana: GrafanaSection = GrafanaSection()
     arena: ArenaSection = ArenaSection()

@@ -18,6 +18,7 @@ from orchestrator.units import parse_bytes, parse_cpu_list, parse_duration_s, pa
 LONGEST_DELAY_S = 120.0  # the contract's upper bound of /delay?ms=N
 LONGEST_S = 24 * 3600.0  # a slip of the pen beyond this
 MOST_CONNECTIONS = 10_000_000  # ten times the most that issue 3 asks for
+MOST_PERCENT = 1000.0  # eleven times as much: whoever allows more wants no threshold
 HIGHEST_PER_S = 100e6  # likewise: no loopback answers a hundred million requests in a second
 
 
@@ -79,6 +80,18 @@ def _ratio(seen: object) -> float:
     if isinstance(seen, bool) or not isinstance(seen, (int, float)) or not 0 <= seen <= 1:
         raise ValueError(f"expected a share from 0 to 1, saw {_kind(seen)}; write it as in 0.01")
     return float(seen)
+
+
+def _percent(seen: object) -> float:
+    text = seen.strip() if isinstance(seen, str) else ""
+    match = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,6})?) ?%", text)
+    if match is None:
+        bare = isinstance(seen, (int, float)) and not isinstance(seen, bool) and 0 < seen <= MOST_PERCENT
+        example = f"{seen:g}%" if bare else "3%"
+        raise ValueError(f"expected a percentage, saw {_kind(seen)}; write it as in '{example}'")
+    if not 0 < float(match[1]) <= MOST_PERCENT:
+        raise ValueError(f"expected more than 0% and at most {MOST_PERCENT:g}%, saw {shown(seen)}; write '3%'")
+    return float(match[1]) / 100.0
 
 
 def _factor(seen: object) -> float:
@@ -220,6 +233,7 @@ Cpus = Annotated[str, BeforeValidator(_cpus)]
 Rate = Annotated[float, BeforeValidator(_rate)]
 RampAmount = Annotated[Amount, BeforeValidator(_amount)]
 Share = Annotated[float, BeforeValidator(_ratio)]
+Percent = Annotated[float, BeforeValidator(_percent)]
 Factor = Annotated[float, BeforeValidator(_factor)]
 Users = Annotated[Literal["locust", "engine", "auto"], BeforeValidator(_users)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]

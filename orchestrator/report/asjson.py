@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from orchestrator.model import Run, TrialResult
+from orchestrator.verdicts.memory import fit_run
 from orchestrator.verdicts.prediction import compare
 from orchestrator.verdicts.summary import METRIC_NAMES, NOT_RECORDED, trial_notes
 from orchestrator.verdicts.timing import time_run
@@ -37,6 +38,7 @@ def show_document(run: Run) -> dict[str, object]:
             {"variant": out.variant, "scenario": out.scenario, "reason": out.reason} for out in run.plan.left_out
         ],
         "timing": asdict(time_run(run)),
+        "memory": [asdict(fit) for fit in fit_run(run)],
     }
 
 

@@ -11,28 +11,68 @@ from rich.text import Text
 from orchestrator.report import figures
 from orchestrator.report.text import plain_table
 from orchestrator.verdicts.compare import Judged
+from orchestrator.verdicts.tiers import Tiers
 
 _STYLES = {"better": "green", "worse": "red", "no difference": "dim", "undecided": "yellow"}
 _CELLS = 21  # odd: the middle one is "the same"
 
 
 def compare_table(judged: Sequence[Judged], *, ascii_only: bool = False) -> Table:
-    """Return one row for each verdict; the drawing's middle is 1, its ends the widest interval of all."""
+    """Return one row for each verdict; the drawing's middle is 1, its ends the widest interval of all.
+
+    "would show": the smallest difference that these trials show four times in five. A baseline that is everybody's
+    stands in the title.
+    """
+    baselines = {one.baseline for one in judged}
+    common = f" {judged[0].baseline}" if len(baselines) == 1 else " baseline"
+    headers = ["scenario", "figure", *([] if len(baselines) == 1 else ["baseline"]), "candidate", "ratio"]
+    headers += ["95 % interval", "", "would show", "verdict", "reason"]
     table = plain_table(
-        "candidate / baseline", "scenario", "figure", "baseline", "candidate", "ratio", "95 % interval", "", "verdict",
-        "reason", wrap={"baseline", "candidate", "reason"}, right={"ratio"},
-    )  # fmt: skip
+        f"candidate /{common}", *headers, wrap={"baseline", "candidate", "reason"}, right={"ratio", "would show"}
+    )
     reach = max((_reach(one) for one in judged), default=0.0) or 0.05
     for one in judged:
         effect = one.effect
         interval = f"{effect.low:.3f} to {effect.high:.3f}" if effect else figures.UNKNOWN
         drawing = _interval(math.log(effect.low), math.log(effect.high), reach, ascii_only) if effect else ""
+        cells = [Text(one.scenario), Text(one.figure.title), *([] if len(baselines) == 1 else [Text(one.baseline)])]
         table.add_row(
-            Text(one.scenario), Text(one.figure.title), Text(one.baseline), Text(one.candidate),
-            Text(f"{effect.ratio:.3f}" if effect else figures.UNKNOWN), Text(interval), Text(drawing),
-            Text(one.word, style=_STYLES[one.word]), Text(one.reason, style="dim"),
+            *cells, Text(one.candidate), Text(f"{effect.ratio:.3f}" if effect else figures.UNKNOWN), Text(interval),
+            Text(drawing), Text(figures.percent(effect.detectable_ratio - 1.0) if effect else figures.UNKNOWN),
+            Text(one.word, style=_STYLES[one.word]), Text(_without_detectable(one), style="dim"),
         )  # fmt: skip
     return table
+
+
+def _without_detectable(one: Judged) -> str:
+    """Return the reason without what has a column of its own."""
+    if one.effect is None:
+        return one.reason
+    return "; ".join(part for part in one.reason.split("; ") if "would have shown" not in part)
+
+
+def tiers_table(found: Sequence[Tiers], *, ascii_only: bool = False) -> Table:
+    """Return one row for each scenario and figure: its groups, best first."""
+    table = plain_table(
+        "tiers: within one nobody can be told apart, best first", "scenario", "figure", "tiers", wrap={"tiers"}
+    )
+    for one in found:
+        text = tiers_in_words(one)
+        table.add_row(
+            Text(one.scenario), Text(one.figure.title), Text(figures.to_ascii(text) if ascii_only else text)
+        )  # fmt: skip
+    return table
+
+
+def tiers_in_words(found: Tiers) -> str:
+    """Return "1. c-epoll, go-net  2. c-threads"; a bound has its sign."""
+    sign = "≥ " if found.figure.more_is_better else "≤ "
+    groups = [
+        f"{place}. {', '.join((sign if name in found.bounds else '') + name for name in group)}"
+        for place, group in enumerate(found.groups, start=1)
+    ]
+    left = f"  (too few valid trials: {', '.join(found.left_out)})" if found.left_out else ""
+    return "  ".join(groups) + left
 
 
 def compare_document(judged: Sequence[Judged]) -> list[dict[str, object]]:
@@ -53,7 +93,7 @@ def compare_document(judged: Sequence[Judged]) -> list[dict[str, object]]:
             "detectable_ratio": one.effect.detectable_ratio if one.effect else None,
             "trials": one.effect.pairs if one.effect else None,
             "threshold": one.threshold,
-            "censored": one.censored,
+            "censored": {"baseline": one.censored[0], "candidate": one.censored[1]},
         }
         for one in judged
     ]

@@ -107,7 +107,7 @@ def stacked(label: str) -> str:
 
 def to_ascii(text: str) -> str:
     """The same for a stream that cannot carry our few signs."""
-    for sign, plain_sign in (("µ", "u"), ("≥", ">="), ("…", "~")):
+    for sign, plain_sign in (("µ", "u"), ("≥", ">="), ("≤", "<="), ("…", "~")):
         text = text.replace(sign, plain_sign)
     return text
 

@@ -21,8 +21,10 @@ from orchestrator.report.ablation import ablation_table, counters_in_words
 from orchestrator.report.columns import Column, are_kinds_cut, cost_columns, relate, service_columns
 from orchestrator.report.foreseen import foreseen_lines, foreseen_table
 from orchestrator.report.groups import MANY, arrange, headed, techniques_table
+from orchestrator.report.memorytable import memory_remarks, memory_table
 from orchestrator.report.probetable import probe_table
 from orchestrator.report.steps import steps_table
+from orchestrator.verdicts.memory import fit_run
 from orchestrator.verdicts.summary import Summary, summarise_run
 
 OPENED = re.compile(r"open [0-9.]+ s after the order to start")  # offer/hold.py's note
@@ -65,13 +67,21 @@ class ScenarioTable:
 def side_by_side(run: Run) -> list[RenderableType]:
     """Return one renderable per scenario, in the order of the plan; none for a run without a planned trial.
 
-    Many rows are grouped by language, the best of each first; then a last table says how each of them serves.
+    Many rows are grouped by language, the best of each first; then a table says how each of them serves. Holds of
+    several sizes end with what one more connection costs.
     """
     by_scenario: dict[str, list[Summary]] = {}
     for summary in summarise_run(run):
         by_scenario.setdefault(summary.scenario, []).append(summary)
     techniques = techniques_table(list(by_scenario.values()))
-    return [*(ScenarioTable(arrange(rows)) for rows in by_scenario.values()), *([techniques] if techniques else [])]
+    fits = fit_run(run)
+    drawn: list[RenderableType] = [ScenarioTable(arrange(rows)) for rows in by_scenario.values()]
+    if techniques is not None:
+        drawn.append(techniques)
+    memory = memory_table(fits)
+    if memory is not None:
+        drawn += [memory, *(Text(line, style="dim") for line in memory_remarks(fits))]
+    return drawn
 
 
 def footnotes(rows: Sequence[Summary]) -> list[str]:

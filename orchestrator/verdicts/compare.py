@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orchestrator.model import Metrics, Run, TrialResult
+from orchestrator.model import Metrics, Run, Thresholds, TrialResult
+from orchestrator.verdicts.ceiling import is_censored, with_ceilings
 from orchestrator.verdicts.effect import (
     CONFIDENCE,
     Effect,
@@ -20,10 +21,11 @@ from orchestrator.verdicts.effect import (
     measure_between,
     measure_effect,
 )
-from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
 Word = Literal["better", "worse", "no difference", "undecided"]
 DEFAULT_THRESHOLD = 0.03  # relative; below it nobody changes a server
+# What a generator at its limit holds back: the truth is at least as good as what was seen.
+_HELD_BACK = frozenset({"throughput_per_s", "p50_s", "p99_s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Judged:
     effect: Effect | None = None
     p_corrected: float | None = None  # over the family it was judged in
     threshold: float = DEFAULT_THRESHOLD  # relative; the larger of the declared one and the A/A noise
-    censored: bool = False  # a side's figure is "at least": the generator was the limit
+    censored: tuple[bool, bool] = (False, False)  # baseline, candidate: the generator was the limit, seen is a bound
 
     @property
     def is_regression(self) -> bool:
@@ -84,15 +86,26 @@ class Side:
         }  # fmt: skip
         return {block: value for block, value in found.items() if value is not None and value > 0.0}
 
-    @property
-    def is_censored(self) -> bool:
-        return any(GENERATOR_LIMITED in trial.notes for trial in self.trials.values())
+    def is_censored(self, figure: Figure) -> bool:
+        """Whether in some valid trial the generator kept the figure from being better."""
+        valid = [trial for trial in self.trials.values() if trial.void is None]
+        return figure.name in _HELD_BACK and any(is_censored(trial) for trial in valid)
 
 
 def side(name: str, variant: str, scenario: str, trials: Iterable[TrialResult]) -> Side:
     """Return the trials of a pairing, settings in place; name: what the verdict calls it."""
     own = (t for t in trials if (t.spec.variant, t.spec.scenario, t.spec.reverted) == (variant, scenario, ""))
     return Side(name, {trial.spec.block: trial for trial in own})
+
+
+def worth_a_word(declared: Thresholds) -> Callable[[str, str], float]:
+    """Return the threshold of each (scenario, figure's name): the declared one, or the default."""
+
+    def threshold(scenario: str, figure: str) -> float:
+        found = declared.of(scenario, figure)
+        return DEFAULT_THRESHOLD if found is None else found
+
+    return threshold
 
 
 def judge_pairs(
@@ -132,7 +145,7 @@ def _one(
     first, second = baseline.values(figure), candidate.values(figure)
     both = sorted(first.keys() & second.keys())
     made = Judged(scenario, figure, baseline.name, candidate.name, "undecided", "", threshold=threshold)
-    made = replace(made, censored=baseline.is_censored or candidate.is_censored)
+    made = replace(made, censored=(baseline.is_censored(figure), candidate.is_censored(figure)))
     try:
         if between_runs:
             effect = measure_between(list(first.values()), list(second.values()))
@@ -148,16 +161,32 @@ def _decide(one: Judged, p_corrected: float) -> Judged:
     if effect is None:
         return one
     one = replace(one, p_corrected=p_corrected)
-    if one.censored and one.figure.name == "throughput_per_s":
-        return replace(one, word="undecided", reason="at least one side is only known to be at least this fast")
+    seen = f"; {_could_have_seen(effect)}"
     if not effect.excludes_one:
-        return replace(one, word="no difference", reason=_could_have_seen(effect))
+        return _unless_censored(one, "no difference", _could_have_seen(effect))
     if p_corrected >= 1.0 - CONFIDENCE:
-        return replace(one, word="no difference", reason=f"not after correction for the family (p {p_corrected:.2f})")
+        why = f"not after correction for the family (p {p_corrected:.2f}){seen}"
+        return _unless_censored(one, "no difference", why)
     if effect.size <= one.threshold:
-        return replace(one, word="no difference", reason=f"smaller than {one.threshold:.1%}, which is not worth a word")
+        why = f"smaller than {one.threshold:.1%}, which is not worth a word{seen}"
+        return _unless_censored(one, "no difference", why)
     more = effect.ratio > 1.0
-    return replace(one, word="better" if more == one.figure.more_is_better else "worse", reason="")
+    return _unless_censored(one, "better" if more == one.figure.more_is_better else "worse", "")
+
+
+def _unless_censored(one: Judged, word: Word, reason: str) -> Judged:
+    """Take what a bound allows: where only the side that is ahead was held back, it is ahead by at least as much."""
+    if not any(one.censored):
+        return replace(one, word=word, reason=reason)
+    ahead_only = {"better": (False, True), "worse": (True, False)}
+    if one.censored == ahead_only.get(word):
+        return replace(one, word=word, reason="by at least this much: the generator was the limit on the side ahead")
+    reason = f"at least one side is {_bound(one.figure)}: the generator was the limit"
+    return replace(one, word="undecided", reason=reason)
+
+
+def _bound(figure: Figure) -> str:
+    return "only known to be at least this fast" if figure.more_is_better else "only known to be at most this slow"
 
 
 def _could_have_seen(effect: Effect) -> str:
@@ -166,6 +195,7 @@ def _could_have_seen(effect: Effect) -> str:
 
 def pairs_within(run: Run, baseline: str, candidates: Sequence[str]) -> list[tuple[str, Side, Side]]:
     """Return every scenario in which both were planned: baseline against each candidate, block by block."""
+    run = with_ceilings(run)
     planned = dict.fromkeys((spec.scenario, spec.variant) for spec in run.plan.trials)
     return [
         (scenario, side(baseline, baseline, scenario, run.trials), side(other, other, scenario, run.trials))
@@ -177,6 +207,7 @@ def pairs_within(run: Run, baseline: str, candidates: Sequence[str]) -> list[tup
 
 def pairs_between(old: Run, new: Run) -> list[tuple[str, Side, Side]]:
     """Return every pairing that both runs planned, the older run's as the baseline."""
+    old, new = with_ceilings(old), with_ceilings(new)
     planned = [dict.fromkeys((spec.scenario, spec.variant) for spec in run.plan.trials) for run in (old, new)]
     return [
         (
@@ -197,21 +228,3 @@ def noise_of(judged: Iterable[Judged]) -> dict[tuple[str, str], float]:
             key = (one.scenario, one.figure.name)
             worst[key] = max(worst.get(key, 0.0), one.effect.size)
     return worst
-
-
-def tiers(names: Sequence[str], judged: Iterable[Judged]) -> list[list[str]]:
-    """Return the names in groups, best first; inside a group nobody is worse than its first member.
-
-    names: ordered from the best figure to the worst. judged: every pair's verdict on that one figure. A ranking would
-    promise more: neighbours that cannot be told apart share a tier.
-    """
-    told_apart = {
-        frozenset((one.baseline, one.candidate)) for one in judged if one.word in ("better", "worse")
-    }  # fmt: skip
-    groups: list[list[str]] = []
-    for name in names:
-        if groups and frozenset((groups[-1][0], name)) not in told_apart:
-            groups[-1].append(name)
-        else:
-            groups.append([name])
-    return groups

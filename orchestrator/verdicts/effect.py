@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-LEAST_PAIRS = 6  # five cannot reach p < 0.05 in a two-sided signed-rank test: its least value is 0.0625
+from orchestrator.verdicts.validity import LEAST_FOR_VERDICT
+
+LEAST_PAIRS = LEAST_FOR_VERDICT
 CONFIDENCE = 0.95
 POWER = 0.8
 RESAMPLES = 9_999  # the interval's ends move by less than a tenth of its width from seed to seed
@@ -90,7 +92,8 @@ def measure_between(baseline: Sequence[float], candidate: Sequence[float]) -> Ef
     first, second = _logs(baseline), _logs(candidate)
     least = min(len(first), len(second))
     if least < LEAST_PAIRS:
-        raise TooFewPairs(f"a side has {least} valid trials; {LEAST_PAIRS} are needed to tell a difference from luck")
+        valid = f"{least} valid trial{'s' if least != 1 else ''}"
+        raise TooFewPairs(f"a side has {valid}; {LEAST_PAIRS} are needed to tell a difference from luck")
     mean = float(second.mean() - first.mean())
     parts = [float(side.var(ddof=1)) / len(side) for side in (first, second)]
     error = math.sqrt(sum(parts))

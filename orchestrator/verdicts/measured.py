@@ -26,6 +26,8 @@ _AS_NEEDED = "as many of the pool are open as arrivals need"
 _ALL_STEPS = "ramp: the server's costs are those of all steps together, at different loads"
 _NO_STATE = "the swarm does not know how many are open"
 _NO_STEP = "no step of the ramp held"
+_MEMORY_PARTS = ("memory_user_bytes", "memory_kernel_bytes", "memory_socket_bytes")
+_NO_SOCKETS = "cgroup v1 charges socket memory to nobody unless memory.kmem.tcp.limit_in_bytes is set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,7 @@ def _costs(
         why = "the exporter gave no reading at the end"
         for name in ("threads_peak", "memory_bytes", "cpu_s_per_10k_requests", "context_switches_per_request"):
             missing[name] = why
+        missing |= dict.fromkeys(_MEMORY_PARTS, why)
         return
     if "threads_peak" in last:
         values["threads_peak"] = int(last["threads_peak"])
@@ -205,6 +208,7 @@ def _costs(
         values["memory_bytes"] = loaded["cgroup_memory_bytes"]
     else:
         missing["memory_bytes"] = "the exporter could not read cgroup_memory_bytes"
+    _memory_parts(loaded, values, missing)
     if counted.scenario.kind == "ramp":
         missing |= dict.fromkeys(("cpu_s_per_10k_requests", "context_switches_per_request"), _ALL_STEPS)
         return
@@ -219,6 +223,21 @@ def _costs(
             missing[name] = too_few
         else:
             values[name] = (last[source] - before[source]) * scale / answered
+
+
+def _memory_parts(loaded: Values, values: Found, missing: dict[str, str]) -> None:
+    """Split the server's memory as its cgroup accounts it; what is neither kernel's nor sockets' is user space's."""
+    whole, kernel = loaded.get("cgroup_memory_bytes"), loaded.get("cgroup_kernel_memory_bytes")
+    sockets = loaded.get("cgroup_sock_bytes")
+    if whole is None or kernel is None:
+        missing |= dict.fromkeys(_MEMORY_PARTS, "the exporter could not read the cgroup's memory by its parts")
+        return
+    values["memory_kernel_bytes"] = kernel
+    values["memory_user_bytes"] = whole - kernel - (sockets or 0.0)
+    if sockets is None:
+        missing["memory_socket_bytes"] = _NO_SOCKETS
+    else:
+        values["memory_socket_bytes"] = sockets
 
 
 def _memory_per_connection(counted: Counted) -> tuple[float | None, str | None]:

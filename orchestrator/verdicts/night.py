@@ -85,7 +85,9 @@ def judge_night(
         baseline = None
     if baseline is not None:
         compared = compare_nights(baseline, tonight, worth, lambda *key: noise.get(key, 0.0), stable)
-        undecided = [*undecided, *(name for name in _undecided(compared.judged) if name not in undecided)]
+        # A run's own say how many trials were valid, after the pairing's name.
+        known = {told.partition(" (")[0] for told in undecided}
+        undecided = [*undecided, *(name for name in _undecided(compared.judged) if name not in known)]
     changes = find_all_changes(nights, worth, stable)
     is_empty = compared is not None and not compared.judged
     regressions = [one for one in compared.judged if one.is_regression] if compared else []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from statistics import fmean
 
 from orchestrator.model import Kind, Metrics, Probed, Run, Step, TrialResult, TrialSpec
+from orchestrator.verdicts.ceiling import AT_CEILING, with_ceilings
 from orchestrator.verdicts.histogram import EmptyHistogram, count, merge, quantile_s
 from orchestrator.verdicts.validity import GENERATOR_LIMITED, UNSUPPORTED
 
@@ -60,11 +61,12 @@ class Summary:
     @property
     def is_at_least(self) -> bool:
         """The throughput is a lower bound: in some trial the generator was the limit."""
-        return GENERATOR_LIMITED in self.notes
+        return GENERATOR_LIMITED in self.notes or AT_CEILING in self.notes
 
 
 def summarise_run(run: Run) -> tuple[Summary, ...]:
     """Return a row for every planned pairing (and reverted setting), in the order in which the plan first names it."""
+    run = with_ceilings(run)
     planned = Counter((spec.scenario, spec.variant, spec.reverted) for spec in run.plan.trials)
     for result in run.trials:  # a trial outside the plan is shown rather than lost
         planned.setdefault((result.spec.scenario, result.spec.variant, result.spec.reverted), 0)
@@ -192,9 +194,10 @@ def _combine(valid: Sequence[TrialResult]) -> Metrics:
         connections_held=worst.connections_held if worst else None,
         connections_failed=_total([t.metrics.connections_failed for t in valid]),
         threads_peak=max((n for t in valid if (n := t.metrics.threads_peak) is not None), default=None),
-        memory_bytes=fmean(known)
-        if (known := [x for t in valid if (x := t.metrics.memory_bytes) is not None])
-        else None,
+        memory_bytes=_mean([t.metrics.memory_bytes for t in valid]),
+        memory_user_bytes=_mean([t.metrics.memory_user_bytes for t in valid]),
+        memory_kernel_bytes=_mean([t.metrics.memory_kernel_bytes for t in valid]),
+        memory_socket_bytes=_mean([t.metrics.memory_socket_bytes for t in valid]),
         memory_bytes_per_connection=_weighted_mean(
             valid, lambda m: m.memory_bytes_per_connection, lambda t: t.metrics.connections_held
         ),
@@ -229,6 +232,11 @@ def _geometric_mean(values: Sequence[float]) -> float | None:
 def _total(values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _largest(values: Sequence[float | None]) -> float | None:

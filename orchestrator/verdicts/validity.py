@@ -20,10 +20,16 @@ UNSUPPORTED = "unsupported: "  # begins the reason of a trial whose server's tec
 NEVER_SENT = "latency is that of the others"
 GENERATOR_LIMITED = "at least: the generator was the limit"
 
+# Five blocks cannot reach p < 0.05 in a two-sided signed-rank test: its least value is 0.0625.
+LEAST_FOR_VERDICT = 6
 # Locust warns from 90 % of a core on: beyond it a worker's own queue shows in what it times.
 GENERATOR_LIMIT_RATIO = 0.90
 # Above 1 % of the window, throttling moves p99 by itself.
 THROTTLED_LIMIT_RATIO = 0.01
+# Of all the machine's CPU time in the window. Server and load share the loss on a small machine: on two CPUs 5 % may be
+# a tenth of the server's own. A paired comparison forgives what hits a whole block, not what hits one trial.
+STOLEN_LIMIT_RATIO = 0.05
+STOLEN_NOTE_RATIO = 0.01  # as with throttling: from here on the slow end may show it
 # Wide enough for users that are mid-exchange at either edge of a short window.
 LITTLE_TOLERANCE_RATIO = 0.15
 
@@ -52,6 +58,7 @@ class Evidence:
     parties: Parties | None = None  # hold: who says how many are open at once
     arrivals: Arrivals | None = None  # open, storm
     complaints: tuple[str, ...] = ()  # what went wrong most, in words
+    stolen_ratio: float | None = None  # of the machine's CPU time in the window, that its hypervisor gave to others
 
 
 def void_reason(evidence: Evidence) -> str | None:
@@ -61,6 +68,20 @@ def void_reason(evidence: Evidence) -> str | None:
         if reason is not None:
             return reason
     return None
+
+
+def rules() -> tuple[str, ...]:
+    """Return why each rule is there, in the order they are asked; a report names them beside what they voided."""
+    return tuple((rule.__doc__ or "").strip().partition("\n")[0] for rule in _RULES)
+
+
+def least_valid(planned: int) -> int:
+    """Return how many valid trials of a pairing a run needs to say anything about it.
+
+    A run planned for verdicts needs as many as a verdict does; a smaller one half of what it planned, because beyond
+    that the exception is the rule. A run with fewer is undecided.
+    """
+    return LEAST_FOR_VERDICT if planned >= LEAST_FOR_VERDICT else max(1, (planned + 1) // 2)
 
 
 def is_generator_limited(evidence: Evidence) -> bool:
@@ -82,6 +103,8 @@ def measurement_notes(evidence: Evidence) -> tuple[str, ...]:
         notes.append(GENERATOR_LIMITED)
     if evidence.arrivals is not None and evidence.arrivals.dropped:
         notes.append(f"{evidence.arrivals.dropped:,} arrivals were never sent: {NEVER_SENT}")
+    if evidence.stolen_ratio is not None and evidence.stolen_ratio >= STOLEN_NOTE_RATIO:
+        notes.append(f"the hypervisor took {evidence.stolen_ratio:.1%} of the CPU time")
     if evidence.generator_cpu_ratio is None:
         notes.append("the generator's CPU is not known: it may have been the limit")
     return tuple(notes)
@@ -154,6 +177,13 @@ def _throttled(e: Evidence) -> str | None:
     return f"the server was throttled for {e.throttled_s:.2f} s of a {e.window_s:.2f} s window"
 
 
+def _stolen(e: Evidence) -> str | None:
+    """CPU time that the hypervisor gave to others is missing from server and load alike, and in no figure of either."""
+    if e.stolen_ratio is None or e.stolen_ratio <= STOLEN_LIMIT_RATIO:
+        return None
+    return f"the hypervisor took {e.stolen_ratio:.1%} of the machine's CPU time; {STOLEN_LIMIT_RATIO:.0%} is the limit"
+
+
 def _disordered(e: Evidence) -> str | None:
     """Quantiles of one distribution cannot fall as q grows."""
     known = [
@@ -192,6 +222,7 @@ _RULES: tuple[Callable[[Evidence], str | None], ...] = (
     _nothing_planned,
     _arrivals_lost,
     _throttled,
+    _stolen,
     _disordered,
     _little_broken,
 )

@@ -60,7 +60,7 @@ def test_a_run_of_nothing_else_is_undecided(lab: LabFile) -> None:
     """It measured nothing, and says so with its exit code."""
     done = lab.run("run", "first-light@refuser", expect=4)
 
-    assert "lab: no valid trial: refuser on first-light" in done.stderr
+    assert "lab: undecided: too few valid trials: refuser on first-light" in done.stderr
 
 
 def test_a_wall_is_met_and_named(lab: LabFile) -> None:

@@ -165,7 +165,7 @@ def test_a_run_without_a_sound_trial_ends_with_4(lab: LabFile, client: docker.Do
         process.kill()
 
     assert 4 == process.returncode, output
-    assert "no valid trial: c-epoll on steady" in output
+    assert "too few valid trials: c-epoll on steady" in output
     assert "void: c-epoll trial 1: " in output
     assert "Traceback" not in output
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -139,4 +140,33 @@ def test_the_report_opens_from_disk(lab: LabFile, document: dict[str, Any], brow
     assert first
     assert sorted(names, reverse=True) == names
     assert Path(raw.removeprefix("file://")).is_file()
+    row = browser.find_element("css selector", "table.sorts td.links a")
+    aim = row.get_attribute("href").partition("#")[2]
+    row.click()
+    assert browser.find_element("id", aim).is_displayed()  # a click on "show" unfolds the trials
+    direct = browser.find_elements("css selector", "table.sorts td.links a")[1].get_attribute("href")
+    assert Path(direct.removeprefix("file://")).is_file()
+    assert [] == [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.mark.browser
+def test_the_report_fits_a_phone_and_unfolds_for_paper(lab: LabFile, document: dict[str, Any], browser: Any) -> None:
+    """No part of the page is wider than a phone's screen; printed, every trial's row is there."""
+    browser.get(Path(lab.run("report").stdout.strip()).as_uri())
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        browser.refresh()
+        wide = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1] == 390
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    folded = browser.execute_script(
+        "dispatchEvent(new Event('beforeprint'));"
+        "const shut = document.querySelectorAll('details:not([open])').length;"
+        "dispatchEvent(new Event('afterprint')); return shut"
+    )
+
+    assert (b"%PDF", 0) == (printed[:4], folded)
     assert [] == [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]

@@ -79,6 +79,16 @@ def test_figures_of_other_images_or_another_machine_do_not_stand(tmp_path: Path,
     assert (None, False) == (entries[RATIO]["value"], entries[RATIO]["holds"])
 
 
+def test_an_image_that_there_was_not_then_changes_nothing(tmp_path: Path) -> None:
+    """A new experiment's own server cannot have been in the older figures."""
+    then = {**HOST, "images": {"c-epoll": "aa"}}
+    write(tmp_path, {"throughput": one(RATIO, 1.3)}, "first", then, "t1")
+    more = write(tmp_path, {"truth": one(STALL, 0.01)}, "x", {**then, "images": {"c-epoll": "aa", "paced": "b"}}, "t2")
+    less = write(tmp_path, {"truth": one(STALL, 0.01)}, "x", {**then, "images": {"paced": "b"}}, "t3")
+
+    assert ([True, False]) == [entries[RATIO]["holds"] for entries in (more, less)]
+
+
 def test_an_experiment_left_out_on_purpose_takes_its_lines_back(tmp_path: Path) -> None:
     """--without-million: whatever was measured before, the lines do not hold."""
     million = "million c-epoll engine: held"

@@ -420,7 +420,11 @@ def test_a_full_disk_is_one_line_wherever_it_is_met(lab: Command, monkeypatch: p
     [
         ({"c-epoll": None, "seed-c": None}, 0, ""),
         ({"c-epoll": "refused: GET /plain: 404", "seed-c": None}, 1, "lab: failed verification: c-epoll\n"),
-        ({"c-epoll": None, "seed-c": "no worker"}, 4, "lab: no valid trial: seed-c on wait\n"),
+        (
+            {"c-epoll": None, "seed-c": "no worker"},
+            4,
+            "lab: undecided: too few valid trials: seed-c on wait (0 of 1, 1 needed)\n",
+        ),
     ],
 )
 def test_a_run_ends_with_the_code_of_its_worst_variant(

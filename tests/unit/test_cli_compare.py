@@ -111,4 +111,33 @@ def test_too_few_trials_are_undecided_and_end_with_4(root: Path) -> None:
     done = compare(root, "20261124", "--variants", "fast", "slow")
 
     assert 4 == done.exit_code
-    assert "lab: undecided: 5 blocks have both; 6 are needed" in done.output
+    assert "lab: undecided: slow on plain: 5 blocks have both; 6 are needed" in done.output
+
+
+def test_thresholds_of_the_lab_file_decide_what_is_worth_a_word(root: Path) -> None:
+    """A tenth of throughput passes where the file allows 20 %; a scenario's own comes before everywhere's."""
+    (root / "servers" / "c-epoll").mkdir(parents=True)
+    broken = Path(__file__).parent / "broken"
+    (root / "servers" / "c-epoll" / "variant.toml").write_bytes(
+        (broken / "servers" / "c-epoll" / "variant.toml").read_bytes()
+    )
+    text = (broken / "sound.yaml").read_text(encoding="utf-8")
+    lab = root / "lab.yaml"
+    lab.write_text(text + "thresholds:\n  everywhere: {throughput: 20%}\n", encoding="utf-8")
+    assert 0 == compare(root, OLD, NEW).exit_code
+    both = "thresholds:\n  everywhere: {throughput: 20%}\n  scenarios: {plain: {throughput: 4%}}\n"
+    lab.write_text(text + both, encoding="utf-8")
+    assert 1 == compare(root, OLD, NEW).exit_code
+
+
+def test_three_variants_are_put_into_tiers(root: Path) -> None:
+    """Besides each against the first: who cannot be told apart shares a tier."""
+    night = a_run("20261125T0-nightly-dddddd", {"a": around(1000.0, 1), "b": around(998.0, 2), "c": around(700.0, 3)})
+    with open_store(root / "results" / "lab.db") as store:
+        store.begin_run(night.run_id, night.suite, night.started_at, {}, night.plan)
+        for one in night.trials:
+            store.add_trial(night.run_id, one)
+    done = compare(root, "--variants", "c", "a", "b")
+
+    assert 0 == done.exit_code
+    assert any(line.rstrip().endswith(("1. a, b  2. c", "1. b, a  2. c")) for line in done.output.splitlines())

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.load import load_lab
+from orchestrator.config.load import FIGURES, load_lab
 from orchestrator.errors import BadInput
 from orchestrator.model import Keep, Nightly, Notify, Scenario
+from orchestrator.verdicts import compare
 
 ROOT = Path(__file__).parents[2]
 SIX = ["c-epoll", "c-threads", "go-nethttp", "py-asyncio", "seed-c", "seed-go"]
@@ -81,7 +82,7 @@ def test_the_lab_file_of_this_repository_declares_what_the_issue_asks_for(tmp_pa
         smoke.trials,
         smoke.variants,
     )
-    higher = ["catalogue", "c10k", "c100k", "c1m", "active", "open", "ramp", "storm", "ablation"]
+    higher = ["catalogue", "memory", "c10k", "c100k", "c1m", "active", "open", "ramp", "storm", "ablation"]
     assert ["quick", "first-light", "smoke", "nightly", *higher] == list(lab.suites)
     assert (("plain", "hold-10k"), "c10k", 1) == (
         lab.suites["catalogue"].scenarios,
@@ -320,6 +321,23 @@ def test_a_tokens_file_lies_beside_the_lab_file(tmp_path: Path) -> None:
     for written, expected in (("token", tmp_path / "token"), ("/run/token", Path("/run/token"))):
         path.write_text(f"{sound}\ngrafana:\n  url: http://g\n  token_file: {written}\n")
         assert expected == load_lab(path).grafana.token_file
+
+
+def test_thresholds_are_fractions_by_the_metrics_names(tmp_path: Path) -> None:
+    """A scenario's own come before everywhere's; what nobody names is nobody's."""
+    text = LAB + "thresholds:\n  everywhere: {throughput: 3%, p99: 12.5 %}\n  scenarios: {wait: {p99: 40%}}\n"
+    found = load_lab(write_lab(tmp_path, "c-epoll", text=text)).thresholds
+
+    assert (0.03, 0.125, 0.4) == (
+        found.of("plain", "throughput_per_s"), found.of("plain", "p99_s"), found.of("wait", "p99_s")
+    )  # fmt: skip
+    assert 0.03 == found.of("wait", "throughput_per_s")
+    assert found.of("plain", "p50_s") is None
+
+
+def test_every_figure_of_a_verdict_has_a_threshold_of_its_own() -> None:
+    """The file's keys and the figures that are compared are the same set."""
+    assert {figure.name for figure in compare.FIGURES} == set(FIGURES.values())
 
 
 # --- nightly ----------------------------------------------------------------------------------------------------------

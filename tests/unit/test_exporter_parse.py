@@ -14,6 +14,7 @@ from orchestrator.observe.exporter.parse import (
     Ring,
     count_watches,
     parse_cgroup_paths,
+    parse_cpu_times,
     parse_keyed,
     parse_machine,
     parse_meminfo,
@@ -382,3 +383,13 @@ def test_taskstats_version_15_is_refused() -> None:
     """Its fields are at other offsets; reading it would give wrong numbers."""
     with pytest.raises(Unavailable, match="version 15"):
         decode(taskstats_answer(version=15))
+
+
+def test_the_machines_cpu_time_and_what_was_stolen_of_it() -> None:
+    """Guest time is in user time already and is not added again; ticks become seconds."""
+    text = "cpu  18163 77 11149 36898 937 0 1186 103 500 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
+    times = parse_cpu_times(text, 100)
+
+    assert (685.13, 1.03) == (times.total_s, times.steal_s)
+    with pytest.raises(Malformed, match="expected 'cpu' and at least eight numbers"):
+        parse_cpu_times("cpu 1 2 3\n", 100)

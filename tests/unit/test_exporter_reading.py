@@ -103,6 +103,8 @@ def test_a_process_of_known_behaviour_is_read_as_it_is(known: Known) -> None:
     assert number(reading, "faults_minor") > 100  # an interpreter touches some thousand pages
     assert 100 <= number(reading, "context_switches_voluntary") < 1000
     assert number(reading, "uss_bytes") <= number(reading, "pss_bytes") <= number(reading, "rss_bytes") * 1.1
+    assert 0.0 <= number(reading, "machine_steal_s") <= number(reading, "machine_cpu_s")
+    assert number(reading, "machine_cpu_s") > 0.0
     assert not set(reading.values) & set(reading.missing)
 
 

@@ -12,8 +12,14 @@ from orchestrator.verdicts.measured import Arrivals, Counted, measure
 
 CLOSED = Scenario("plain", "", "closed", "/plain", 50, 0.0, 2.0, 4.0, 10.0)
 HOLD = Scenario("hold", "", "hold", "/delay", 100, 5.0, 0.0, 0.0, 10.0)
-BEFORE = {"cpu_s": 1.0, "context_switches_voluntary": 1000.0, "cgroup_memory_bytes": 1_000_000.0, "threads_peak": 1.0}
-AFTER = {"cpu_s": 3.0, "context_switches_voluntary": 5000.0, "cgroup_memory_bytes": 1_250_000.0, "threads_peak": 7.0}
+BEFORE = {
+    "cpu_s": 1.0, "context_switches_voluntary": 1000.0, "threads_peak": 1.0, "cgroup_memory_bytes": 1_000_000.0,
+    "cgroup_kernel_memory_bytes": 400_000.0,
+}  # fmt: skip
+AFTER = {
+    "cpu_s": 3.0, "context_switches_voluntary": 5000.0, "threads_peak": 7.0, "cgroup_memory_bytes": 1_250_000.0,
+    "cgroup_kernel_memory_bytes": 600_000.0,
+}  # fmt: skip
 # What only other kinds of scenario have, and what the swarm has to report.
 NOT_OF_THIS_KIND = {
     "planned",
@@ -24,6 +30,7 @@ NOT_OF_THIS_KIND = {
     "breaking_point",
     "established_s",
     "generator_memory_bytes",
+    "memory_socket_bytes",  # cgroup v1 charges nobody for them
 }
 
 
@@ -199,3 +206,16 @@ def test_opening_and_the_generators_memory_are_passed_on() -> None:
 
     assert (0.75, 80_000_000) == (metrics.established_s, metrics.generator_memory_bytes)
     assert not {"established_s", "generator_memory_bytes"} & set(missing)
+
+
+def test_memory_is_split_as_the_cgroup_charges_it() -> None:
+    """Kernel and sockets are read, the rest is user space's; sockets nobody accounts for stay unknown."""
+    v1, missing = measure(counted(HOLD, established=100))
+    v2, _ = measure(counted(HOLD, established=100, after={**AFTER, "cgroup_sock_bytes": 50_000.0}))
+    unread, why = measure(counted(HOLD, established=100, after={"cgroup_memory_bytes": 1_250_000.0}))
+
+    assert (650_000.0, 600_000.0, None) == (v1.memory_user_bytes, v1.memory_kernel_bytes, v1.memory_socket_bytes)
+    assert missing["memory_socket_bytes"].startswith("cgroup v1 charges socket memory to nobody")
+    assert (600_000.0, 600_000.0, 50_000.0) == (v2.memory_user_bytes, v2.memory_kernel_bytes, v2.memory_socket_bytes)
+    assert unread.memory_user_bytes is None
+    assert why["memory_kernel_bytes"] == "the exporter could not read the cgroup's memory by its parts"

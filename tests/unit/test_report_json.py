@@ -18,6 +18,9 @@ METRICS = {
     "connections_failed",
     "threads_peak",
     "memory_bytes",
+    "memory_user_bytes",
+    "memory_kernel_bytes",
+    "memory_socket_bytes",
     "memory_bytes_per_connection",
     "cpu_s_per_10k_requests",
     "context_switches_per_request",
@@ -62,6 +65,7 @@ def test_document_has_the_documented_shape() -> None:
         "planned_trials": 2,
         "left_out": [{"variant": "seed-c", "scenario": "plain", "reason": "speaks raw"}],
         "timing": {"trials": 1, "loaded_s": 8.0, "overhead_s": 4.5, "overhead_s_per_trial": 4.5},
+        "memory": [],
     } == shown
     assert {
         "variant", "scenario", "kind", "trial", "users", "language", "technique",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from orchestrator.model import Plan, Run, TrialResult
+from orchestrator.report.page.beside import read_beside
 from orchestrator.report.page.content import Part, read_run
 from orchestrator.report.page.html import relative_folder, render_html
+from orchestrator.report.page.lines import TimeLine, Timeline
 from orchestrator.report.page.plain import render_csv, render_junit, render_markdown
 from tests.unit.test_report_kinds import trial as of_kind
 from tests.unit.test_report_text import trial
@@ -33,7 +36,8 @@ def two(name: str = "c-epoll", **changes: Any) -> Run:
 
 def section(part: Part, name: str = "plain") -> dict[str, dict[str, str]]:
     found = next(one for one in part.sections if one.name == name)
-    return {row[0].text: dict(zip(found.headers, (cell.text for cell in row), strict=True)) for row in found.rows}
+    texts = [[cell.text for cell in row.cells] for row in found.rows]
+    return {cells[0]: dict(zip(found.headers, cells, strict=True)) for cells in texts}
 
 
 def test_the_verdict_says_who_answered_most_and_how_sure_that_is() -> None:
@@ -44,11 +48,28 @@ def test_the_verdict_says_who_answered_most_and_how_sure_that_is() -> None:
     assert second.startswith("With 1 repetition of each this shows orders of magnitude")
 
 
-def test_six_repetitions_need_no_warning() -> None:
-    """The second sentence is about too few blocks, and there are enough."""
-    trials = [trial(name, block=block) for block in range(6) for name in ("c-epoll", "c-threads")]
+def test_six_repetitions_say_who_can_be_told_apart() -> None:
+    """The second sentence is about tiers once there are enough blocks for them."""
+    alike = [trial(name, block=block) for block in range(6) for name in ("c-epoll", "c-threads")]
+    apart = [trial(name, block=b, throughput_per_s=r + b) for b in range(6) for name, r in (("a", 900.0), ("b", 500.0))]
 
-    assert 1 == len(read_run(a_run(*trials)).sentences)
+    assert "With 6 repetitions of each, throughput on plain tells nobody apart." == read_run(a_run(*alike)).sentences[1]
+    assert "throughput on plain tells all 2 apart" in read_run(a_run(*apart)).sentences[1]
+
+
+def test_the_verdict_is_two_sentences_however_many_scenarios_there_are() -> None:
+    """What was found in the first three, and how sure that is."""
+    trials = [
+        replace(one, spec=replace(one.spec, scenario=f"plain-{n}"))
+        for n in range(5)
+        for one in (trial("c-epoll"), trial("c-threads", throughput_per_s=500.0))
+    ]
+    first, second = read_run(a_run(*trials)).sentences
+
+    assert 3 == first.count("answered most")
+    assert first.endswith("; 2 more scenarios below.")
+    assert "; on plain-1 c-epoll answered most" in first
+    assert second.startswith("With 1 repetition of each")
 
 
 def test_who_holds_all_is_told_by_what_a_connection_costs() -> None:
@@ -92,16 +113,15 @@ def test_a_run_without_a_valid_trial_says_nothing_about_anybody() -> None:
 
 def test_a_void_pairing_is_named_beside_what_was_found() -> None:
     """It is not silently missing."""
-    assert (
-        "Nothing is known of c-threads on plain: void."
-        == (read_run(a_run(trial("c-epoll"), trial("c-threads", void="no worker"))).sentences[-1])
-    )
+    said = read_run(a_run(trial("c-epoll"), trial("c-threads", void="no worker"))).sentences[-1]
+
+    assert said.endswith("; nothing is known of c-threads on plain (void).")
 
 
 def test_cells_sort_by_numbers_and_show_text() -> None:
     """9,000 stands above 10,000 only in the alphabet."""
     part = read_run(two(throughput_per_s=10_000.0))
-    row = part.sections[0].rows[0]
+    row = part.sections[0].rows[0].cells
 
     assert "10,000" == row[1].text
     assert 10_000.0 == pytest.approx(row[1].key)
@@ -163,7 +183,7 @@ def test_markdown_has_the_verdict_and_a_table_for_each_scenario() -> None:
 
     assert "> On plain a|b answered most" in text
     assert "| a/b | 1,000 |" in text
-    assert "Again: `lab run quick --seed 7`" in text
+    assert "Again: `lab run quick --trials 1 --seed 7`" in text
 
 
 def test_csv_has_every_metric_and_blanks_for_what_was_not_measured() -> None:
@@ -187,3 +207,115 @@ def test_junit_marks_the_void_and_the_unfinished() -> None:
         "plain c-threads block 1": [("error", "no worker")],
         "plain c-poll block 1": [("skipped", "did not finish")],
     } == seen
+
+
+def held(variant: str, connections: int, each: float, block: int = 0) -> TrialResult:
+    """A hold of which each connection costs the same, but for a page or two."""
+    one = trial(
+        variant, "hold-2k", block, connections_held=connections, connections_requested=connections,
+        memory_bytes=1e6 + each * connections + 4096.0 * block,
+    )  # fmt: skip
+    metrics = replace(one.metrics, memory_kernel_bytes=0.9 * each * connections, memory_user_bytes=1e6)
+    return replace(one, metrics=metrics, spec=replace(one.spec, scenario=f"hold-{connections}"))
+
+
+def test_holds_of_several_sizes_are_drawn_with_their_fit_and_tabled_with_its_interval() -> None:
+    """Dots, a line from the server with no connection on, and what the memory is made of."""
+    part = read_run(a_run(*(held("c-epoll", n, 1024.0, block) for n in (500, 1000, 2000) for block in (0, 1))))
+    charts = {chart.name: json.loads(chart.document) for chart in part.charts}
+    line, dots = charts["memory"]["data"]
+    (table,) = [table for table in part.tables if table.title == "What one more connection costs in memory"]
+
+    assert part.sentences[0].startswith("One more connection costs 1.00 KiB in c-epoll (")
+    assert ([0, 2000], 6) == (line["x"], len(dots["x"]))
+    assert 1e6 == pytest.approx(line["y"][0], rel=0.02)
+    assert ["user space", "kernel"] == [one["name"] for one in charts["memory-parts"]["data"]]
+    assert ("c-epoll", "1.00 KiB") == (table.rows[0][0].text, table.rows[0][1].text)
+    assert "-" == table.rows[0][5].text  # sockets: nobody accounts them here
+
+
+def test_a_run_of_enough_blocks_has_its_tiers() -> None:
+    """Best first, each with its figure; two blocks make none."""
+    rates = {"a": 1000.0, "b": 1001.0, "c": 500.0}
+    few, enough = (
+        read_run(a_run(*(trial(name, block=b, throughput_per_s=rate * (1 + 0.002 * ((7 * b + len(name) * 3) % 5)))
+                         for b in range(blocks) for name, rate in rates.items())))
+        for blocks in (2, 6)
+    )  # fmt: skip
+    (table,) = [table for table in enough.tables if table.title.startswith("What can be told apart")]
+    row = next(row for row in table.rows if row[1].text == "throughput")
+
+    assert [] == [table.title for table in few.tables]
+    assert {"b (1,005/s)", "a (1,004/s)"} == set(row[2].text.split(", "))
+    assert "c (502/s)" == row[3].text
+
+
+def test_time_series_become_charts_of_their_scenario() -> None:
+    """A line for each variant, over the seconds since its trial began; a gap stays one."""
+    points = ((0.0, None), (1.0, 900.0), (2.0, 1000.0))
+    told = Timeline(
+        "throughput", "How many?", "per second", (TimeLine("c-epoll", points), TimeLine("idle", ((0.0, None),)))
+    )
+    (chart,) = read_run(two(), timelines={"plain": [told]}).sections[0].timelines
+    document = json.loads(chart.document)
+
+    assert ("plain-time-throughput", ["c-epoll"]) == (chart.name, [line["name"] for line in document["data"]])
+    assert [None, 900.0, 1000.0] == document["data"][0]["y"]
+    assert "1,000/s" == document["layout"]["yaxis"]["ticktext"][-1]
+
+
+def test_two_runs_stand_side_by_side_with_a_verdict_for_each_figure() -> None:
+    """Both values, the change, its interval, the word; the worse first, in the sentence too."""
+
+    def night(run_id: str, slow: float) -> Run:
+        rates = {"c-epoll": 1000.0, "c-threads": slow}
+        trials = [trial(name, block=b, throughput_per_s=rate * (1 + 0.001 * ((b * 3) % 5)))
+                  for b in range(6) for name, rate in rates.items()]  # fmt: skip
+        return replace(a_run(*trials), run_id=run_id)
+
+    runs = [night("20261122T0-quick-aaaaaa", 500.0), night("20261123T0-quick-bbbbbb", 400.0)]
+    beside = read_beside(runs, lambda *_: 0.03)
+    assert beside is not None
+    (table,) = beside.tables
+    first = dict(zip(table.headers, (cell.text for cell in table.rows[0]), strict=True))
+    text = render_html("both", [read_run(run) for run in runs], lambda run_id: run_id, beside)
+    cases = ElementTree.fromstring(render_junit(runs, beside)).iter("testcase")
+    failed = [case.get("name") for case in cases if case.find("failure") is not None]
+
+    assert "worse: c-threads on plain (throughput -20.0 %)" in beside.sentences[0]
+    assert ("c-threads", "501/s", "401/s", "-20.0 %", "worse") == (
+        first["variant"], first["20261122T0-quick-aaaaaa"], first["20261123T0-quick-bbbbbb"], first["change"],
+        first["verdict"],
+    )  # fmt: skip
+    assert {"20261122T0-quick-aaaaaa", "20261123T0-quick-bbbbbb"} == {
+        bars["name"] for bars in json.loads(beside.charts[0].document)["data"]
+    }
+    assert text.index("side-by-side") < text.index('id="20261122T0-quick-aaaaaa"')
+    assert ["plain c-threads: throughput"] == failed
+    assert "## 20261123T0-quick-bbbbbb beside 20261122T0-quick-aaaaaa" in render_markdown(
+        "x", [read_run(runs[0])], beside
+    )
+    assert read_beside(runs[:1], lambda *_: 0.03) is None
+
+
+def test_what_the_figures_cannot_say_is_named_where_it_applies() -> None:
+    """A closed loop's percentiles, few trials, loopback; of holds alone no word on closed loops."""
+    closed, holds = read_run(two()).limits, read_run(a_run(trial("c-epoll", "hold-2k"))).limits
+
+    assert any("wait for each reply" in sentence for sentence in closed)
+    assert not any("wait for each reply" in sentence for sentence in holds)
+    assert all(any("loopback" in sentence for sentence in found) for found in (closed, holds))
+    assert any("rest on 1 trial:" in sentence for sentence in closed)
+    assert all("rest on" not in one for one in read_run(a_run(*(trial("a", block=b) for b in range(6)))).limits)
+
+
+def test_every_row_leads_to_its_trials_and_every_trial_to_its_row(tmp_path: Path) -> None:
+    """The anchors that links name are there, once each."""
+    text = render_html("quick", [read_run(two())], relative_folder(tmp_path / "r.html", tmp_path))
+    aims = re.findall(r'href="#([^"]+)"', text)
+    anchors = re.findall(r' id="([^"]+)"', text[: text.index("<script>")])
+
+    assert aims
+    assert set(aims) <= set(anchors)
+    assert len(anchors) == len(set(anchors))
+    assert 'data-variant="c-epoll"' in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchestrator.model import Plan, Run, TrialResult
 from orchestrator.run import judge
 from tests.unit.test_verdicts_summary import trial
@@ -23,11 +25,22 @@ def test_a_run_of_nothing_but_the_unsupported_says_nothing() -> None:
     """Its exit code must not be that of a run with figures."""
     outcome = judge(run(trial(variant="c-uring", void="unsupported: io_uring: EPERM")))
 
-    assert (("c-uring on plain",), ("c-uring",)) == (outcome.undecided, outcome.unsupported)
+    assert (("c-uring on plain (0 of 1, 1 needed)",), ("c-uring",)) == (outcome.undecided, outcome.unsupported)
 
 
 def test_void_and_refused_stay_what_they_are() -> None:
     """A variant that failed verification, and one whose trial was void."""
     outcome = judge(run(trial(), trial(variant="a", void="refused: no"), trial(variant="b", void="throttled")))
 
-    assert (("a",), ("a on plain", "b on plain"), ()) == (outcome.refused, outcome.undecided, outcome.unsupported)
+    assert (("a",), ()) == (outcome.refused, outcome.unsupported)
+    assert ["a on plain", "b on plain"] == [one.partition(" (")[0] for one in outcome.undecided]
+
+
+@pytest.mark.parametrize(
+    ("planned", "valid", "is_enough"), [(2, 1, True), (3, 1, False), (5, 3, True), (10, 6, True), (10, 5, False)]
+)
+def test_too_few_valid_trials_leave_a_pairing_undecided(planned: int, valid: int, is_enough: bool) -> None:
+    """A small run needs half of what it planned, one for verdicts as many as a verdict does."""
+    trials = [trial(block=block, void=None if block < valid else "throttled") for block in range(planned)]
+
+    assert is_enough == (not judge(run(*trials)).undecided)

@@ -12,7 +12,7 @@ from orchestrator.model import Kind, Scenario, TrialResult, TrialSpec
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer import Load
 from orchestrator.run import with_variants
-from orchestrator.trial import _judge, busiest, grown
+from orchestrator.trial import busiest, grown, judge_load
 from orchestrator.verdicts.reconcile import Parties
 from orchestrator.verdicts.validity import CLOSED_LOOP, GENERATOR_LIMITED
 
@@ -49,7 +49,7 @@ def judged(
     bench.site = type("S", (), {"load_cpus": "0-1"})
     kind: Kind = scenario.kind
     made = replace(TrialSpec(0, 0, "c-epoll", "x", kind, "default", 1, 2, "why", "engine"), **spec)
-    return _judge(bench, made, seen, list(ends))
+    return judge_load(bench, made, seen, list(ends))
 
 
 def test_a_sound_load_is_valid_and_says_that_it_was_a_closed_loop() -> None:
@@ -103,6 +103,18 @@ def test_workers_that_fill_all_their_cpus_are_the_limit() -> None:
 
     assert GENERATOR_LIMITED in judged(full).notes
     assert GENERATOR_LIMITED not in judged(load(SOUND)).notes
+
+
+def test_what_the_hypervisor_took_in_the_window_voids_a_trial() -> None:
+    """Between the reading at the window's beginning and the one at its end: 1 of 12 CPU-seconds, then 0.06."""
+
+    def at(cpu_s: float, steal_s: float) -> Reading:
+        return replace(reading(), values={**VALUES, "machine_cpu_s": cpu_s, "machine_steal_s": steal_s})
+
+    void = judged(load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 5.0))).void
+
+    assert "the hypervisor took 8.3% of the machine's CPU time; 5% is the limit" == void
+    assert judged(load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 4.06))).void is None
 
 
 def test_parties_that_disagree_void_a_trial_but_not_an_ablations() -> None:

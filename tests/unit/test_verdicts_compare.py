@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from orchestrator.model import Metrics, TrialResult, TrialSpec
-from orchestrator.verdicts.compare import Judged, Side, judge_pairs, noise_of, side, tiers
+from orchestrator.verdicts.compare import Judged, Side, judge_pairs, noise_of, side
+from orchestrator.verdicts.tiers import tiers
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
 
@@ -57,6 +58,7 @@ def test_a_difference_below_the_threshold_or_the_noise_is_none() -> None:
     assert "worse" == judged(first, second, threshold=0.01).word
     assert "no difference" == judged(first, second, threshold=0.03).word
     assert "no difference" == judged(first, second, threshold=0.01, noise=0.05).word
+    assert "8 trials of each would have shown" in judged(first, second, threshold=0.03).reason
     assert 0.05 == judged(first, second, threshold=0.01, noise=0.05).threshold
 
 
@@ -70,13 +72,23 @@ def test_void_trials_enter_no_verdict() -> None:
     assert one.reason.startswith("5 blocks have both")
 
 
-def test_a_lower_bound_on_throughput_decides_nothing() -> None:
-    """At least as fast as the generator: censored."""
-    limited = [replace(one, notes=(GENERATOR_LIMITED,)) for one in trials("fast", around(2000.0, 9))]
-    one = judged(a_side("slow", around(1000.0, 10)), side("fast", "fast", "plain", limited))
+def test_a_lower_bound_decides_only_in_favour_of_whoever_is_ahead() -> None:
+    """At least twice as fast is faster; at least as slow as somebody who was not held back is nothing."""
 
-    assert ("undecided", True) == (one.word, one.censored)
-    assert one.effect is not None
+    def limited(variant: str, value: float, seed: int) -> Side:
+        held = [replace(one, notes=(GENERATOR_LIMITED,)) for one in trials(variant, around(value, seed))]
+        return side(variant, variant, "plain", held)
+
+    slow, fast = a_side("slow", around(1000.0, 10)), limited("fast", 2000.0, 9)
+    ahead, behind = judged(slow, fast), judged(a_side("fast", around(2000.0, 9)), limited("slow", 1000.0, 10))
+    both = judged(limited("slow", 1000.0, 10), fast)
+
+    assert ("better", (False, True)) == (ahead.word, ahead.censored)
+    assert ahead.reason.startswith("by at least this much")
+    assert "worse" == judged(fast, slow).word
+    assert ["undecided", "undecided"] == [behind.word, both.word]
+    assert behind.effect is not None
+    assert "undecided" == judged(limited("a", 1000.0, 1), limited("b", 1000.0, 2)).word  # both at the ceiling
 
 
 def test_one_lucky_pair_in_a_family_is_corrected_away() -> None:

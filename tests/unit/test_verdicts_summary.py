@@ -20,6 +20,9 @@ FULL: dict[str, Any] = {
     "connections_failed": 0,
     "threads_peak": 4,
     "memory_bytes": 50_000.0,
+    "memory_user_bytes": 20_000.0,
+    "memory_kernel_bytes": 25_000.0,
+    "memory_socket_bytes": 5_000.0,
     "memory_bytes_per_connection": 1000.0,
     "cpu_s_per_10k_requests": 1.0,
     "context_switches_per_request": 2.0,
@@ -94,7 +97,7 @@ def test_figures_combine_as_documented() -> None:
     assert 405 == row.metrics.requests
     assert {"timeout": 3, "wrong body": 4} == row.metrics.errors
     assert 9 == row.metrics.threads_peak
-    assert 200_000.0 == row.metrics.memory_bytes
+    assert (200_000.0, 20_000.0) == (row.metrics.memory_bytes, row.metrics.memory_user_bytes)
     assert 1750.0 == pytest.approx(row.metrics.memory_bytes_per_connection)  # (50 x 1000 + 150 x 2000) / 200
     assert 2.5 == pytest.approx(row.metrics.cpu_s_per_10k_requests)  # (100 x 1 + 300 x 3) / 400
     assert 0.5 == pytest.approx(row.metrics.context_switches_per_request)  # (100 x 2 + 300 x 0) / 400

@@ -11,7 +11,9 @@ from orchestrator.verdicts.validity import (
     CLOSED_LOOP,
     GENERATOR_LIMITED,
     Evidence,
+    least_valid,
     measurement_notes,
+    rules,
     void_reason,
 )
 
@@ -111,6 +113,11 @@ def test_clean_evidence_is_not_void(evidence: Evidence) -> None:
         (OPEN, {"answered": 5_980}, "5,994 requests sent, but only 5,980 right answers and 4 errors"),
         (OPEN, {"answered": 5_995}, "5,994 requests sent, but 5,995 right answers"),
         (CLOSED, {"throttled_s": 0.2}, "the server was throttled for 0.20 s of a 6.00 s window"),
+        (
+            CLOSED,
+            {"stolen_ratio": 0.08},
+            "the hypervisor took 8.0% of the machine's CPU time; 5% is the limit",
+        ),
         (CLOSED, {"p99_s": 0.004}, "p99 (0.004000 s) is below p50 (0.004500 s)"),
         (CLOSED, {"p99_s": None, "p999_s": 0.001}, "p99.9 (0.001000 s) is below p50 (0.004500 s)"),
         (
@@ -148,6 +155,8 @@ def test_planted_defect_is_named(start: Evidence, defect: dict[str, Any], expect
         (CLOSED, {"p50_s": None, "p99_s": None, "p999_s": None, "generator_cpu_ratio": None}),
         # 1 % of the window is tolerated
         (CLOSED, {"throttled_s": 0.06}),
+        # some steal is every virtual machine's lot; it is noted
+        (CLOSED, {"stolen_ratio": 0.05}),
         # a saturated generator keeps its users idle: a lower bound, with its note
         (CLOSED, {"mean_latency_s": 0.002, "generator_cpu_ratio": 0.95}),
         # one user of one worker: half its time is the worker's own
@@ -172,6 +181,8 @@ def test_first_rule_that_objects_gives_the_reason() -> None:
         (CLOSED, (CLOSED_LOOP,)),
         (HOLD, ()),
         (replace(CLOSED, generator_cpu_ratio=0.9), (CLOSED_LOOP, GENERATOR_LIMITED)),
+        (replace(CLOSED, stolen_ratio=0.02), (CLOSED_LOOP, "the hypervisor took 2.0% of the CPU time")),
+        (replace(CLOSED, stolen_ratio=0.002), (CLOSED_LOOP,)),
         (replace(HOLD, generator_cpu_ratio=None), ("the generator's CPU is not known: it may have been the limit",)),
     ],
 )
@@ -204,3 +215,16 @@ def test_a_ramp_says_itself_what_bound() -> None:
 def test_dropped_arrivals_are_noted_and_void_nothing() -> None:
     """A server that cannot keep up is a finding; that the latencies are those of the rest must be said."""
     assert "6 arrivals were never sent: latency is that of the others" in measurement_notes(OPEN)
+
+
+def test_each_rule_says_once_why_it_is_there() -> None:
+    """What a report prints of them; no two say the same."""
+    told = rules()
+
+    assert all(one.endswith(".") for one in told), told
+    assert len(told) == len(set(told)) >= 12
+
+
+def test_a_run_for_verdicts_needs_as_many_valid_trials_as_a_verdict() -> None:
+    """Smaller ones half of their plan."""
+    assert [1, 1, 2, 3, 6, 6] == [least_valid(planned) for planned in (1, 2, 3, 5, 6, 10)]

@@ -38,6 +38,14 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuTimes:
+    """The machine's CPUs together since boot, tick-grained."""
+
+    total_s: float  # idle included: seconds times CPUs
+    steal_s: float  # that the hypervisor gave to others while somebody here wanted to run; 0 on bare metal
+
+
+@dataclass(frozen=True, slots=True)
 class Rollup:
     """Sums over all mappings of a process."""
 
@@ -84,6 +92,15 @@ def parse_stat(text: str, ticks_per_s: int) -> Stat:
         threads=int(fields[17]),
         start_ticks=int(fields[19]),
     )
+
+
+def parse_cpu_times(text: str, ticks_per_s: int) -> CpuTimes:
+    """Read the first line of /proc/stat: user nice system idle iowait irq softirq steal; guest time is in user."""
+    fields = text.partition("\n")[0].split()
+    if len(fields) < 9 or fields[0] != "cpu" or not all(field.isdigit() for field in fields[1:9]):
+        raise Malformed(f"/proc/stat: expected 'cpu' and at least eight numbers, saw {text[:80]!r}")
+    ticks = [int(field) for field in fields[1:9]]
+    return CpuTimes(total_s=sum(ticks) / ticks_per_s, steal_s=ticks[7] / ticks_per_s)
 
 
 def parse_status(text: str) -> Status:

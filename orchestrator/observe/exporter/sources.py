@@ -13,10 +13,10 @@ from pathlib import Path
 from . import cgroup
 from .errors import Unavailable
 from .files import read_text
-from .look import GONE, Look, Value, list_processes
+from .look import GONE, TICKS_PER_S, Look, Value, list_processes
 from .net import NET_SOURCES
 from .pace import Budget
-from .parse import parse_smaps_rollup, parse_status
+from .parse import parse_cpu_times, parse_smaps_rollup, parse_status
 from .runtime import RUNTIME_NAMES
 from .source import Source
 from .switches import walk_threads
@@ -188,6 +188,12 @@ def _cgroup_memory(look: Look) -> dict[str, Value]:
     return values
 
 
+def _machine(look: Look) -> dict[str, Value]:
+    """The whole machine's, not the target's: how much of it was given to others while the target was loaded."""
+    times = parse_cpu_times(read_text(look.watched.proc / "stat"), TICKS_PER_S)
+    return {"machine_cpu_s": times.total_s, "machine_steal_s": times.steal_s}
+
+
 _SWITCH_NAMES = ("context_switches_voluntary", "context_switches_involuntary", "timeslices", "runqueue_wait_s")
 _MEMORY_NAMES = tuple(f"cgroup_{kind}_bytes" for kind in ("memory", "usage", "file", "anon", "kernel_memory", "sock"))
 _RING_NAMES = ("io_uring_sq_pending", "io_uring_cq_overflow")
@@ -199,6 +205,7 @@ _ROLLUP_BUDGET = Budget(share=0.002, least_s=1.0, fresh_within_s=0.01)
 SOURCES = (
     Source("processes", ("up", "processes", "threads", "threads_peak"), list_processes),
     Source("cgroup_cpu", ("cpu_s",), _cgroup_cpu),
+    Source("machine", ("machine_cpu_s", "machine_steal_s"), _machine),
     Source("switches", _SWITCH_NAMES, _switches),
     Source("faults", ("faults_minor", "faults_major"), _faults),
     *NET_SOURCES,

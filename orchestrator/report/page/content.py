@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.model import CONTROL, Run, TrialResult, TrialSpec
+from orchestrator.model import CONTROL, Run, Thresholds, TrialResult, TrialSpec
 from orchestrator.report import figures
 from orchestrator.report.columns import Column, cost_columns, service_columns
-from orchestrator.report.page.charts import Chart, memory_chart, scenario_charts
+from orchestrator.report.page.cells import Cell, Table
+from orchestrator.report.page.charts import Chart, scenario_charts, trial_label
+from orchestrator.report.page.judged import memory_table, tier_table
+from orchestrator.report.page.limits import limits_of
+from orchestrator.report.page.lines import Timeline, memory_charts, timeline_chart
 from orchestrator.report.page.nightly import NightSection
 from orchestrator.report.page.sentences import run_sentences
 from orchestrator.report.probetable import probe_texts
-from orchestrator.report.sidebyside import footnotes
+from orchestrator.report.sidebyside import OPENED, footnotes
 from orchestrator.report.text import timing_line
+from orchestrator.verdicts.ceiling import with_ceilings
+from orchestrator.verdicts.compare import worth_a_word
+from orchestrator.verdicts.memory import fit_run
 from orchestrator.verdicts.summary import Summary, summarise_run
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell: what is read, and what it is sorted by ("" : as text)."""
-
-    text: str
-    key: float | None = None
+from orchestrator.verdicts.tiers import only, tier_run
+from orchestrator.verdicts.validity import rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,20 @@ class Trial:
     """One trial, for those who want to see where a figure comes from."""
 
     number: int
-    variant: str
+    variant: str  # the row's name in the section's table
     block: int
     state: Literal["valid", "void"]
     said: str  # why void, or its notes
     figures: tuple[tuple[str, str], ...]
     file: str  # beside the page's run folder
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variant in a section's table, and where its figures come from."""
+
+    cells: tuple[Cell, ...]
+    trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +56,9 @@ class Section:
     name: str
     kind: str
     headers: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
     charts: tuple[Chart, ...]
+    timelines: tuple[Chart, ...]
     remarks: tuple[str, ...]
     trials: tuple[Trial, ...]
 
@@ -64,6 +74,9 @@ class Part:
     sentences: tuple[str, ...]
     sections: tuple[Section, ...]
     charts: tuple[Chart, ...]  # over several scenarios
+    tables: tuple[Table, ...]  # likewise
+    limits: tuple[str, ...]
+    rules: tuple[str, ...]  # what voids a trial
     facts: tuple[tuple[str, str], ...]
     reproduce: str
     timing: str
@@ -71,22 +84,39 @@ class Part:
     night: NightSection | None = None  # of a nightly
 
 
-def read_run(run: Run, grafana: str = "") -> Part:
-    """Return everything the page says of a run. grafana: a link to its charts there."""
+def read_run(
+    run: Run,
+    grafana: str = "",
+    *,
+    thresholds: Callable[[str, str], float] | None = None,
+    timelines: Mapping[str, Sequence[Timeline]] | None = None,
+) -> Part:
+    """Return everything the page says of a run.
+
+    grafana: a link to its charts there. thresholds(scenario, figure's name): what is worth a word; None: the verdicts'
+    own default. timelines: scenario -> how its trials went; none for a run of which no time series were kept.
+    """
+    run = with_ceilings(run)
     by_scenario: dict[str, list[Summary]] = {}
     for row in summarise_run(run):
         by_scenario.setdefault(row.scenario, []).append(row)
-    overall = memory_chart(by_scenario)
+    rivals = only(run, {spec.variant for spec in run.plan.trials if not spec.variant.endswith(CONTROL)})
+    fits = fit_run(rivals)
+    tiers = tier_run(rivals, thresholds or worth_a_word(Thresholds()))
+    tables = (tier_table(tiers), memory_table(fits))
     return Part(
         run_id=run.run_id,
         suite=run.suite,
         started_at=run.started_at,
         state=f"finished {run.finished_at}" if run.finished_at else "not finished: it is under way or ended abruptly",
-        sentences=tuple(run_sentences(_without_second_names(by_scenario))),
-        sections=tuple(_section(run, rows) for rows in by_scenario.values()),
-        charts=(overall,) if overall else (),
+        sentences=run_sentences(_without_second_names(by_scenario), tiers, fits),
+        sections=tuple(_section(run, rows, (timelines or {}).get(name, ())) for name, rows in by_scenario.items()),
+        charts=tuple(memory_charts(by_scenario, fits)),
+        tables=tuple(table for table in tables if table is not None),
+        limits=tuple(limits_of(run, by_scenario)),
+        rules=rules(),
         facts=tuple(_facts(run.host)),
-        reproduce=f"lab run {run.suite} --seed {run.plan.seed}",
+        reproduce=_reproduce(run),
         timing=timing_line(run),
         grafana=grafana,
     )
@@ -100,18 +130,53 @@ def _without_second_names(by_scenario: Mapping[str, Sequence[Summary]]) -> dict[
     return {scenario: rows for scenario, rows in kept.items() if rows}
 
 
-def _section(run: Run, rows: Sequence[Summary]) -> Section:
+def _reproduce(run: Run) -> str:
+    """Return the command that runs the same plan again."""
+    blocks = len({spec.block for spec in run.plan.trials})
+    return f"lab run {run.suite} --trials {blocks} --seed {run.plan.seed}"
+
+
+def _section(run: Run, rows: Sequence[Summary], timelines: Sequence[Timeline]) -> Section:
     columns = [*service_columns(rows), *cost_columns(rows)]
-    trials = [trial for trial in run.trials if trial.spec.scenario == rows[0].scenario]
+    results = [trial for trial in run.trials if trial.spec.scenario == rows[0].scenario]
+    trials = tuple(_trial(trial) for trial in results)
+    drawn = (timeline_chart(rows[0].scenario, one) for one in timelines)
     return Section(
         name=rows[0].scenario,
         kind=rows[0].kind,
         headers=("variant", *(" ".join(column.header.split("\n")).replace("/ ", "/") for column in columns)),
-        rows=tuple((Cell(row.label), *(_cell(column, row) for column in columns)) for row in rows),
-        charts=tuple(scenario_charts(rows, trials)),
-        remarks=tuple(footnotes(rows)),
-        trials=tuple(_trial(trial) for trial in trials),
+        rows=tuple(
+            Row(
+                (Cell(row.label), *(_cell(column, row) for column in columns)),
+                tuple(trial for trial in trials if trial.variant == row.label),
+            )
+            for row in rows
+        ),
+        charts=tuple(scenario_charts(rows, results)),
+        timelines=tuple(chart for chart in drawn if chart is not None),
+        remarks=tuple(_tidy(footnotes(rows))),
+        trials=trials,
     )
+
+
+def _tidy(lines: Sequence[str]) -> list[str]:
+    """Return the lines below a table as a page has room for them.
+
+    When each trial's connections were open stands in the table; figures missing for one reason are one line.
+    """
+    missing: dict[str, list[str]] = {}
+    tidy: list[str] = []
+    for line in lines:
+        what, colon, why = line.partition(": ")
+        if OPENED.match(line):
+            continue
+        if line.startswith("no ") and colon:
+            if why not in missing:
+                tidy.append(why)
+            missing.setdefault(why, []).append(what.removeprefix("no "))
+        else:
+            tidy.append(line)
+    return [f"no {', '.join(missing[line])}: {line}" if line in missing else line for line in tidy]
 
 
 def _cell(column: Column, row: Summary) -> Cell:
@@ -136,7 +201,7 @@ def _trial(trial: TrialResult) -> Trial:
     spec = trial.spec
     return Trial(
         number=spec.index + 1,
-        variant=f"{spec.variant} without {spec.reverted}" if spec.reverted else spec.variant,
+        variant=trial_label(trial),
         block=spec.block + 1,
         state="valid" if trial.void is None else "void",
         said=trial.void or "; ".join(trial.notes),

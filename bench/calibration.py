@@ -1,0 +1,267 @@
+"""How often do the lab's verdicts err? Comparisons of a thing with itself, and with one slower by a known tenth.
+
+Real pods, real load: rounds of two pods of one build under two names and, in every second round, one of a build that is
+slower by a tenth (bench/variants/paced.h says how that is known). Each pod is scored in several short windows. A
+comparison takes one window from each of ten rounds, never two of one pod, and no window enters two comparisons of one
+kind; it is judged by what judges every night, with the thresholds of the repository's lab.yaml.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from bench.outcome import Outcome
+from bench.stand import ROOT, Stand
+from bench.windows import offer_windows
+from bench.witness import Ordered
+from orchestrator.config.load import load_lab
+from orchestrator.errors import Lost, NotReady
+from orchestrator.model import ReadBack, TrialResult
+from orchestrator.pod import pod_for
+from orchestrator.report.remaining import Step
+from orchestrator.verdicts.ceiling import is_censored
+from orchestrator.verdicts.compare import Judged, Side, judge_pairs, worth_a_word
+from orchestrator.verdicts.effect import LEAST_PAIRS
+
+FALSE_ALARMS = "calibration: A/A comparisons with a false alarm"
+FOUND = "calibration: a tenth slower, called slower"
+COVERED = "calibration: a tenth slower, the interval covers the truth"
+
+SCENARIO, SUITE = "calibration", "calibration"
+SAME, SLOWER = "paced", "paced-slower"
+FIRST, SECOND, THIRD = "paced", "paced again", "paced-slower"  # the pods of a round, by what they are called
+TRUTH = 1.0 / 1.1  # of throughput: 2.0 / 2.2 of a saturated loop's time
+BLOCKS = 10  # of a comparison, as in the nightly's suite
+WINDOWS = 10  # of a pod
+SAME_COMPARISONS, SLOWER_COMPARISONS = 40, 20
+# The kernel's account of CPU time for each request, of both builds over all their windows, must agree with the truth.
+# 1 %: it counts the exporter's and the swarm's readings at the windows' edges, some 20 ms of a second, against neither.
+_AGREE_RATIO = 0.01
+_FEW_WINDOWS = 2  # of a pod, in a rehearsal
+_JUDGED_AS = "plain"  # the scenario of lab.yaml whose thresholds count: the same kind of load
+
+Place = tuple[int, int]  # round, window
+Pool = dict[str, dict[Place, TrialResult]]  # pod's name -> place -> what was measured
+
+
+@dataclass(slots=True)
+class Counted:
+    """What came of the comparisons of one kind."""
+
+    judged: list[tuple[Judged, ...]] = field(default_factory=list)
+
+    def share_of(self, claim: Callable[[tuple[Judged, ...]], bool]) -> float | None:
+        """Return in which share of them a claim holds; None without a comparison."""
+        return sum(map(claim, self.judged)) / len(self.judged) if self.judged else None
+
+
+def measure(stand: Stand, rounds: int) -> Outcome:
+    """Run the rounds, draw the comparisons, and return the three lines.
+
+    rounds: at least LEAST_PAIRS are run, since a comparison takes one window of each; with fewer than BLOCKS every
+    comparison is as much smaller, and no line holds.
+    """
+    outcome = Outcome()
+    rounds = max(rounds, LEAST_PAIRS)
+    size, windows = min(BLOCKS, rounds), WINDOWS if rounds >= BLOCKS else _FEW_WINDOWS
+    order = random.Random(stand.run_id)
+    turns = [(n, name) for n in range(rounds) for name in _shuffled(order, _pods(n, rounds, size))]
+    pool: Pool = {FIRST: {}, SECOND: {}, THIRD: {}}
+    steps = [Step(f"round {n + 1}: {name}") for n, name in turns]
+    with stand.progress.stage("calibration", steps) as stage:
+        for n, name in turns:
+            stage.begin()
+            results = _one_pod(stand, name, windows)
+            if isinstance(results, str):
+                outcome.rounds.append({"round": n, "pod": name, "missing": results})
+                stage.end(results)
+                continue
+            pool[name].update({(n, result.spec.block): result for result in results})
+            outcome.rounds.append({"round": n, "pod": name, "windows": [_document(result) for result in results]})
+            stage.end(_note(results))
+    declared = worth_a_word(load_lab(ROOT / "lab.yaml").thresholds)
+    same, slower = (
+        Counted([_judge(pool, other, places, declared) for places in draw(_both(pool, other), size, most, order)])
+        for other, most in ((SECOND, SAME_COMPARISONS), (THIRD, SLOWER_COMPARISONS))
+    )
+    _conclude(outcome, pool, same, slower, size)
+    return outcome
+
+
+def draw(places: Sequence[Place], size: int, most: int, order: random.Random) -> list[list[Place]]:
+    """Return up to `most` comparisons of `size` places: of as many different rounds, and no place in two of them.
+
+    Each takes one window of those rounds that have most windows left; ties, and the window, are left to chance.
+    """
+    left: dict[int, list[Place]] = {}
+    for place in places:
+        left.setdefault(place[0], []).append(place)
+    for found in left.values():
+        found.sort()
+        order.shuffle(found)
+    drawn: list[list[Place]] = []
+    while len(drawn) < most:
+        open_rounds = [n for n, found in sorted(left.items()) if found]
+        if len(open_rounds) < size:
+            break
+        order.shuffle(open_rounds)
+        open_rounds.sort(key=lambda n: -len(left[n]))  # stable: ties stay shuffled
+        drawn.append([left[n].pop() for n in open_rounds[:size]])
+    return drawn
+
+
+def is_false_alarm(judged: tuple[Judged, ...]) -> bool:
+    """Whether a comparison of a thing with itself called any figure better or worse."""
+    return any(one.word in ("better", "worse") for one in judged)
+
+
+def is_called_slower(judged: tuple[Judged, ...]) -> bool:
+    """Whether the throughput was called worse: what was done to the variant."""
+    return any(one.figure.name == "throughput_per_s" and one.word == "worse" for one in judged)
+
+
+def covers_truth(judged: tuple[Judged, ...]) -> bool:
+    """Whether the interval of the throughput's ratio holds the ratio that the builds have."""
+    effects = [one.effect for one in judged if one.figure.name == "throughput_per_s" and one.effect is not None]
+    return any(effect.low <= TRUTH <= effect.high for effect in effects)
+
+
+def _pods(n: int, rounds: int, size: int) -> list[str]:
+    """Return the pods of a round; the slower build is in every second one, where half of the rounds are enough."""
+    return [FIRST, SECOND, THIRD] if n % 2 == 0 or rounds // 2 < size else [FIRST, SECOND]
+
+
+def _shuffled(order: random.Random, names: list[str]) -> list[str]:
+    order.shuffle(names)
+    return names
+
+
+def _one_pod(stand: Stand, name: str, windows: int) -> list[TrialResult] | str:
+    """Return the windows of a fresh pod, or why there are none."""
+    spec = stand.spec(SUITE, SCENARIO, SLOWER if name == THIRD else SAME)
+    bench = stand.bench(Ordered(stand.control.master_url))
+    read_backs: list[ReadBack] = []
+    try:
+        with pod_for(bench, spec, read_backs) as pod:
+            return offer_windows(bench, spec, pod, windows)
+    except (NotReady, Lost) as error:
+        return str(error)
+
+
+def _both(pool: Pool, other: str) -> list[Place]:
+    """Return the places at which the baseline and the other pod of the same round are valid."""
+    return [
+        place
+        for place, result in pool[other].items()
+        if result.void is None and place in pool[FIRST] and pool[FIRST][place].void is None
+    ]
+
+
+def _judge(
+    pool: Pool, other: str, places: Sequence[Place], declared: Callable[[str, str], float]
+) -> tuple[Judged, ...]:
+    first, second = (
+        Side(name, {block: pool[name][place] for block, place in enumerate(places)}) for name in (FIRST, other)
+    )
+    return judge_pairs(
+        [(SCENARIO, first, second)], lambda _, figure: declared(_JUDGED_AS, figure), lambda *_: 0.0
+    )  # fmt: skip
+
+
+def _conclude(outcome: Outcome, pool: Pool, same: Counted, slower: Counted, size: int) -> None:
+    spoilt = _spoilt(pool)
+    seen = _cpu_ratio(pool)
+    few = [
+        f"{len(found.judged)} comparisons of {size} blocks instead of {most} of {BLOCKS}"
+        for found, most in ((same, SAME_COMPARISONS), (slower, SLOWER_COMPARISONS))
+        if len(found.judged) < most or size < BLOCKS
+    ]
+    unknown = _disagreement(seen)
+    alarms = same.share_of(is_false_alarm)
+    outcome.add(FALSE_ALARMS, [float(is_false_alarm(one)) for one in same.judged], alarms, spoilt or "; ".join(few[:1]))
+    for line, claim in ((FOUND, is_called_slower), (COVERED, covers_truth)):
+        values = [float(claim(one)) for one in slower.judged]
+        outcome.add(line, values, slower.share_of(claim), spoilt or "; ".join(few[-1:]) or unknown)
+    for kind, found in (("same", same), ("slower", slower)):
+        outcome.rounds += [{"kind": kind, "verdicts": [_verdict(one) for one in judged]} for judged in found.judged]
+    outcome.remarks += _remarks(same, slower, seen)
+
+
+def _disagreement(cpu_ratio: float | None) -> str:
+    """Return what the kernel's account says against the truth, or an empty string."""
+    if cpu_ratio is None:
+        return "the CPU time of a request could not be read, so that the truth is not confirmed"
+    if abs(cpu_ratio * TRUTH - 1.0) <= _AGREE_RATIO:
+        return ""
+    return f"a request of the slower build takes {cpu_ratio:.4f} times the CPU time, not {1.0 / TRUTH:.4f}"
+
+
+def _remarks(same: Counted, slower: Counted, cpu_ratio: float | None) -> list[str]:
+    told = []
+    alone = [one for judged in same.judged for one in judged if one.effect is not None]
+    if alone:
+        outside = sum(one.effect is not None and one.effect.excludes_one for one in alone)
+        told.append(
+            f"A/A, every figure by itself: {outside} of {len(alone)} intervals leave out 1, before thresholds and the "
+            "correction for the family"
+        )
+    ratios = [one.effect for judged in slower.judged for one in judged if one.figure.name == "throughput_per_s"]
+    known = [effect for effect in ratios if effect is not None]
+    if known:
+        half = median((effect.high - effect.low) / 2.0 for effect in known)
+        told.append(
+            f"a tenth slower: ratio {median(e.ratio for e in known):.4f} ± {half:.4f} (medians of {len(known)}), "
+            f"by construction {TRUTH:.4f}"
+        )
+    if cpu_ratio is not None:
+        told.append(f"the kernel's CPU time for each request, slower / baseline over all windows: {cpu_ratio:.4f}")
+    return told
+
+
+def _cpu_ratio(pool: Pool) -> float | None:
+    """Return the slower build's CPU time for a request / the baseline's, over the rounds that hold both."""
+    spent: dict[str, float] = {}
+    for name in (FIRST, THIRD):
+        found = [pool[name][place] for place in _both(pool, THIRD)]
+        answers = [(t.metrics.cpu_s_per_10k_requests, sum(t.histogram_us.values())) for t in found]
+        known = [(each, n) for each, n in answers if each is not None and n]
+        if not known or len(known) < len(answers):
+            return None
+        spent[name] = sum(each * n for each, n in known) / sum(n for _, n in known)
+    return spent[THIRD] / spent[FIRST]
+
+
+def _spoilt(pool: Pool) -> str:
+    """Return why the windows must not count: in one of them the server was not the limit, or answers were wrong."""
+    for name, found in pool.items():
+        for (n, window), result in found.items():
+            where = f"round {n + 1}, {name}, window {window + 1}"
+            if result.void is None and is_censored(result):
+                return f"{where}: the generator was the limit, not the server"
+            if wrong := sum(result.metrics.errors.values()):
+                return f"{where}: {wrong} wrong or missing answers"
+    return ""
+
+
+def _document(result: TrialResult) -> dict[str, object]:
+    metrics = result.metrics
+    return {
+        "void": result.void, "notes": list(result.notes), "per_s": metrics.throughput_per_s, "p50_s": metrics.p50_s,
+        "p99_s": metrics.p99_s, "cpu_s_per_10k_requests": metrics.cpu_s_per_10k_requests,
+    }  # fmt: skip
+
+
+def _verdict(one: Judged) -> dict[str, object]:
+    effect = one.effect
+    ends = (effect.ratio, effect.low, effect.high) if effect else None
+    return {"figure": one.figure.name, "verdict": one.word, "ratio_low_high": ends, "p_corrected": one.p_corrected}
+
+
+def _note(results: Sequence[TrialResult]) -> str:
+    rates = [rate for result in results if (rate := result.metrics.throughput_per_s) is not None]
+    void = [result.void for result in results if result.void is not None]
+    told = f"{median(rates):,.0f}/s" if rates else "nothing measured"
+    return told + (f", {len(void)} windows void: {void[0]}" if void else "")

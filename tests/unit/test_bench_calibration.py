@@ -1,0 +1,143 @@
+"""The calibration's pure parts: which windows make a comparison, what is an error, when a line must not count."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.calibration import (
+    COVERED,
+    FALSE_ALARMS,
+    FIRST,
+    FOUND,
+    SECOND,
+    THIRD,
+    TRUTH,
+    Counted,
+    Pool,
+    _both,
+    _conclude,
+    _judge,
+    draw,
+)
+from bench.outcome import Outcome
+from orchestrator.model import Metrics, TrialResult, TrialSpec
+from orchestrator.verdicts.validity import GENERATOR_LIMITED
+
+ROUNDS, WINDOWS = 40, 10
+
+
+def window(name: str, place: tuple[int, int], per_s: float, cpu_s: float = 0.2) -> TrialResult:
+    spec = TrialSpec(place[0], place[1], name, "calibration", "closed", "bench", 1, 1, "", "engine")
+    metrics = Metrics(throughput_per_s=per_s, cpu_s_per_10k_requests=cpu_s)
+    return TrialResult(spec, None, metrics, {}, {500: round(per_s)}, (), (), "", 1.0, 0.0)
+
+
+def a_pool(seed: int, slower: float = TRUTH, rounds: int = ROUNDS) -> Pool:
+    """Pods that differ by 1 %, windows by 1.5 %, on a machine that drifts by a tenth; every second round has all."""
+    noise = np.random.default_rng(seed)
+    pool: Pool = {FIRST: {}, SECOND: {}, THIRD: {}}
+    for n in range(rounds):
+        machine = 50_000.0 * np.exp(noise.normal(0.0, 0.1))
+        for name in (FIRST, SECOND, *([THIRD] if n % 2 == 0 else [])):
+            factor = slower if name == THIRD else 1.0
+            level = machine * factor * np.exp(noise.normal(0.0, 0.01))
+            for w in range(WINDOWS):
+                rate = float(level * np.exp(noise.normal(0.0, 0.015)))
+                pool[name][n, w] = window(name, (n, w), rate, 0.2 / factor)
+    return pool
+
+
+def concluded(pool: Pool, size: int = 10) -> Outcome:
+    outcome, order = Outcome(), random.Random(1)
+    drawn = {other: draw(_both(pool, other), size, most, order) for other, most in ((SECOND, 40), (THIRD, 20))}
+    same, slower = (
+        Counted([_judge(pool, other, places, lambda *_: 0.03) for places in comparisons])
+        for other, comparisons in drawn.items()
+    )
+    _conclude(outcome, pool, same, slower, size)
+    return outcome
+
+
+def test_a_comparison_has_no_two_windows_of_a_pod_and_no_window_is_used_twice() -> None:
+    """Forty of ten blocks use up what forty rounds of ten windows have."""
+    places = [(n, w) for n in range(ROUNDS) for w in range(WINDOWS)]
+    drawn = draw(places, 10, 99, random.Random(7))
+
+    assert 40 == len(drawn)
+    assert {10} == {len({n for n, _ in one}) for one in drawn}
+    assert [1] == list(set(Counter(place for one in drawn for place in one).values()))
+
+
+def test_which_rounds_meet_is_left_to_chance() -> None:
+    """Two comparisons of one draw seldom share more than half of their pods, and a seed gives the same again."""
+    places = [(n, w) for n in range(ROUNDS) for w in range(WINDOWS)]
+    drawn = [{n for n, _ in one} for one in draw(places, 10, 40, random.Random(7))]
+    shared = [len(a & b) for i, a in enumerate(drawn) for b in drawn[:i]]
+
+    assert max(shared) <= 8
+    assert 2.0 < sum(shared) / len(shared) < 3.0  # 10 x 10 / 40
+    assert draw(places, 10, 40, random.Random(7)) == draw(places, 10, 40, random.Random(7))
+    assert draw(places, 10, 40, random.Random(7)) != draw(places, 10, 40, random.Random(8))
+
+
+def test_too_few_rounds_make_no_comparison() -> None:
+    """Nine rounds hold none of ten blocks, however many windows they have."""
+    assert [] == draw([(n, w) for n in range(9) for w in range(50)], 10, 40, random.Random(1))
+
+
+def test_known_noise_gives_the_shares_that_it_must() -> None:
+    """The instrument itself, on seeded windows: few alarms, a tenth found, the truth covered."""
+    outcome = concluded(a_pool(3))
+    found = {line: measured.value or 0.0 for line, measured in outcome.measured.items()}
+
+    assert (40, 20, 20) == tuple(len(outcome.values[line]) for line in (FALSE_ALARMS, FOUND, COVERED))
+    assert found[FALSE_ALARMS] <= 0.05
+    assert (1.0, True) == (found[FOUND], found[COVERED] >= 0.85)
+    assert {""} == {measured.spoilt for measured in outcome.measured.values()}
+    assert any("1.1000" in remark for remark in outcome.remarks)
+
+
+def test_a_variant_that_is_no_slower_is_not_found() -> None:
+    """The share of what is found can be zero, and then nothing is covered either; the kernel's account says so too."""
+    outcome = concluded(a_pool(4, slower=1.0))
+
+    assert (0.0, 0.0) == (outcome.measured[FOUND].value, outcome.measured[COVERED].value)
+    assert "takes 1.0000 times the CPU time, not 1.1000" in outcome.measured[FOUND].spoilt
+
+
+def test_fewer_comparisons_than_promised_never_hold() -> None:
+    """A rehearsal's shares are shown and do not count."""
+    outcome = concluded(a_pool(5, rounds=12), size=6)
+
+    assert outcome.measured[FALSE_ALARMS].spoilt.startswith("20 comparisons of 6 blocks instead of 40 of 10")
+    assert outcome.measured[FOUND].spoilt.startswith("10 comparisons of 6 blocks instead of 20 of 10")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"notes": (GENERATOR_LIMITED,)}, "the generator was the limit, not the server"),
+        ({"metrics": Metrics(throughput_per_s=5e4, errors={"timeout": 2})}, "2 wrong or missing answers"),
+    ],
+)
+def test_windows_that_did_not_measure_the_server_spoil_every_line(change: dict[str, object], said: str) -> None:
+    """Named by round, pod and window."""
+    pool = a_pool(6)
+    pool[SECOND][3, 4] = replace(pool[SECOND][3, 4], **change)  # type: ignore[arg-type]  # fields by name
+    spoilt = {measured.spoilt for measured in concluded(pool).measured.values()}
+
+    assert {f"round 4, {SECOND}, window 5: {said}"} == spoilt
+
+
+def test_a_void_window_enters_no_comparison() -> None:
+    """Nor does its partner of the other pod."""
+    pool = a_pool(7)
+    pool[SECOND][3, 4] = replace(pool[SECOND][3, 4], void="a worker went")
+
+    assert (3, 4) not in _both(pool, SECOND)
+    assert ROUNDS * WINDOWS - 1 == len(_both(pool, SECOND))
