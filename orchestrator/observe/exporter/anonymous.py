@@ -8,9 +8,10 @@ counting is dear. A caller that wants them fresh gets them fresh unless the last
 then it gets the kept one with its age. These bounds are the target's, not each process's: sixty servers that hold a
 million connections together would otherwise cost a tenth of a CPU, and a reading seconds. The kernel gives its CPU to
 nobody else meanwhile either (ep_show_fdinfo does not reschedule), so a regular sample goes on to the next process only
-while it has counted for less than AT_ONCE_S: six processes with 17,000 watches each, counted in one go, kept everybody
-on that CPU waiting for 90 ms, and the longest of 200,000 latencies showed it. An instance shared by two processes or
-held in two descriptors counts twice: the kernel shows nothing that tells them apart.
+while it has counted for less than AT_ONCE_S. Six processes with 17,000 watches each, counted in one go, kept even a
+SCHED_FIFO thread on that CPU waiting six times 13 ms. One process is the least that can be counted: with 17,000 watches
+it still stops its CPU for those 13 ms. An instance shared by two processes or held in two descriptors counts twice: the
+kernel shows nothing that tells them apart.
 A ring's text needs its lock, which the kernel only tries to take: what a busy ring does not tell within RING_TRIES is
 what it told last.
 Sources: fs/eventpoll.c ep_show_fdinfo, io_uring/fdinfo.c.
@@ -35,7 +36,7 @@ REST_FACTOR = 500  # after a count, rest so many times what it took: at most 0.2
 SCAN_FRESH_BELOW = 1000  # descriptors that may be gone through within a fresh reading: 3 ms
 # Above, a process whose instances are known is not gone through again: new ones come at start, with few descriptors.
 SCAN_AGAIN_BELOW = 5000
-AT_ONCE_S = 0.005  # CPU time, some 4,000 watches: an answer may be late by so much for being looked at, and not by more
+AT_ONCE_S = 0.005  # CPU time, some 4,000 watches; one process with more is still counted whole
 RING_TRIES = 3
 _EPOLL, _RING = "anon_inode:[eventpoll]", "anon_inode:[io_uring]"
 _GONE = (FileNotFoundError, ProcessLookupError)
