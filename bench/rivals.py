@@ -1,8 +1,9 @@
 """Is each variant within 20 % of the fastest of its own model and language? wrk against it and against a bare server.
 
-In each round each pair gets a fresh pod with both servers in it, on addresses of their own; wrk loads one after the
-other, and who is first changes. Rates are wrk's own count, and what an answer costs is the processor time of the
-server's cgroup: where wrk is what limits, both servers answer as many, and only the second figure tells them apart.
+In each round each pair gets a fresh pod with both servers in it, on addresses of their own; wrk loads them in turns of
+a second, and who is first changes: a core that is slower for some seconds is so for both. Rates are wrk's own count,
+and what an answer costs is the processor time of the server's cgroup: where wrk is what limits, both servers answer as
+many, and only the second figure tells them apart.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ from orchestrator.verify import READY_S, questions, verify
 OURS, THEIRS = "127.0.0.1", "127.0.0.2"
 CONNECTIONS = 50  # as everywhere beside wrk
 _WARM_S = 2  # for a compiler that compiles what is hot
-_MEASURE_S = 3
+_TURN_S = 1  # the least that wrk knows
+_TURNS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What wrk drew from one server in one pod."""
+    """What wrk drew from one server, in one turn or in all turns of one pod."""
 
     per_s: float | None  # answers
     cpu_us: float | None  # of the server, for each answer
@@ -139,15 +141,29 @@ def _one_pod(
     stand: Stand, site: Site, image: str, variants: Mapping[str, Variant], pair: Pair, number: int, *, ours_first: bool
 ) -> tuple[Turn, Turn]:
     """Measure a variant and its rival, one after the other."""
-    turns: dict[str, Turn] = {}
+    turns: dict[str, list[Turn]] = {OURS: [], THEIRS: []}
     try:
         with _pod(stand, site, image, variants, pair, number) as (tools, servers):
-            for host in (OURS, THEIRS) if ours_first else (THEIRS, OURS):
-                turns[host] = _load(site, tools, servers[host], host)
+            order = (OURS, THEIRS) if ours_first else (THEIRS, OURS)
+            for host in order:
+                _draw(site, tools, host, _WARM_S)
+            for n in range(_TURNS):
+                for host in order if n % 2 == 0 else reversed(order):
+                    turns[host].append(_turn(site, tools, servers[host], host))
     except LabError as error:
-        unmeasured = Turn(None, None, missing=str(error))
-        return turns.get(OURS, unmeasured), turns.get(THEIRS, unmeasured)
-    return turns[OURS], turns[THEIRS]
+        return (Turn(None, None, missing=str(error)),) * 2
+    return together(turns[OURS]), together(turns[THEIRS])
+
+
+def together(turns: Sequence[Turn]) -> Turn:
+    """Return what one server did in all turns of a pod; each took as long as the others."""
+    missing = next((turn.missing for turn in turns if turn.missing), "")
+    wrong = sum(turn.wrong for turn in turns)
+    rates = [turn.per_s for turn in turns if turn.per_s is not None]
+    used = [turn.per_s * turn.cpu_us for turn in turns if turn.per_s is not None and turn.cpu_us is not None]
+    if missing or not rates or len(used) < len(turns):
+        return Turn(None, None, wrong, missing or "not measured")
+    return Turn(sum(rates) / len(rates), sum(used) / sum(rates), wrong)
 
 
 @contextmanager
@@ -184,23 +200,29 @@ def _pod(
             remove(site.client, container.id)
 
 
-def _load(site: Site, tools: Running, server: Running, host: str) -> Turn:
-    """Let wrk load one server: first until it is warm, then counted."""
-    url = f"http://{host}:8080/plain"
-    usual = ["wrk", "-t1", f"-c{CONNECTIONS}"]
-    run_inside(site.client, tools.id, [*usual, f"-d{_WARM_S}s", url])
+def _turn(site: Site, tools: Running, server: Running, host: str) -> Turn:
+    """Count what wrk draws from one server in one turn, and what that takes."""
     before_us = _cpu_us(site, server)
-    command = [*usual, f"-d{_MEASURE_S}s", "--latency", "-s", "/opt/lab/bench/report.lua", url]
-    code, output = run_inside(site.client, tools.id, command)
+    seen = _draw(site, tools, host, _TURN_S)
     after_us = _cpu_us(site, server)
-    if code != 0:
-        raise NotReady(f"'{' '.join(command)}' ended with {code}: {output[-200:]!r}")
-    seen: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     requests = int(seen["requests"])
     if not requests or before_us is None or after_us is None:
         why = "the engine tells no processor time of the server" if requests else "wrk got no answer"
         return Turn(None, None, int(seen["wrong"]), why)
     return Turn(requests / seen["duration_us"] * 1e6, (after_us - before_us) / requests, int(seen["wrong"]))
+
+
+def _draw(site: Site, tools: Running, host: str, for_s: int) -> dict[str, Any]:
+    """Let wrk load a server; return what it told. Raises NotReady when it failed."""
+    command = [
+        "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{for_s}s", "--latency", "-s", "/opt/lab/bench/report.lua",
+        f"http://{host}:8080/plain",
+    ]  # fmt: skip
+    code, output = run_inside(site.client, tools.id, command)
+    if code != 0:
+        raise NotReady(f"'{' '.join(command)}' ended with {code}: {output[-200:]!r}")
+    seen: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    return seen
 
 
 def _cpu_us(site: Site, server: Running) -> float | None:

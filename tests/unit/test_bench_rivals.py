@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from bench.pairs import PAIRS
-from bench.rivals import Turn, compare, spoilt_by
+from bench.rivals import Turn, compare, spoilt_by, together
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_RIVAL = {"nginx", "seed-c", "seed-go"}  # the reference itself, and two specimens that are not to be fast
@@ -54,3 +54,11 @@ def test_what_spoils_a_pair_is_named_with_its_round() -> None:
     assert "round 1, variant: wrk got no answer" == spoilt_by(
         [(Turn(None, None, missing="wrk got no answer"), usual[1])]
     )
+
+
+def test_turns_of_a_pod_are_one() -> None:
+    """The mean of the rates, what an answer took over all answers, every wrong one; a turn that failed spoils them."""
+    turns = [Turn(100.0, 4.0, wrong=1), Turn(300.0, 8.0, wrong=2)]
+
+    assert Turn(200.0, 7.0, wrong=3) == together(turns)
+    assert Turn(None, None, 3, "wrk got no answer") == together([*turns, Turn(None, None, missing="wrk got no answer")])
