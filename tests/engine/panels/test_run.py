@@ -10,11 +10,13 @@ import requests
 
 from dashboards.live import panels_of_a_trial
 from dashboards.panel import Panel
-from dashboards.panels import DASHBOARDS
+from dashboards.panels import COMPARE, DASHBOARDS
 from orchestrator.observe.exporter.declared import METRICS as SERVER_SIDE
 from orchestrator.observe.exporter.metric import Metric
 from orchestrator.observe.prometheus import query, query_range
 from orchestrator.results.series import list_tracks, read_tracks
+from probes.service.metrics import METRICS as PROBES
+from probes.service.metrics import Metric as ProbeMetric
 from swarm.catalogue import METRICS
 from tests.engine.conftest import FULL, PORTS, VARIANTS, LabFile
 from tests.engine.panels.stand import PROMETHEUS, Watched, state
@@ -116,6 +118,65 @@ def test_the_trials_were_probed_after_their_scored_windows(lab: LabFile, watched
             waits_in_epoll = "epoll_events_per_wait" in probe["figures"]
             assert waits_in_epoll or "did not call epoll_wait" in probe["missing"]["epoll_events_per_wait"]
             assert waits_in_epoll == (variant != "c-threads")
+
+
+@pytest.fixture(scope="module")
+def rung(watched: Watched) -> str:
+    """The one rung that the probes said this host allows, as long as the run lasted."""
+    found = query_range(PROMETHEUS, "lab_probe_rung", watched.began_s, watched.ended_s)
+
+    assert 1 == len(found), found
+    assert {1.0} == {value for _, value in found[0].points}
+    return found[0].labels["rung"]
+
+
+def test_the_rung_of_the_probes_is_the_one_that_counted(rung: str, lab: LabFile, watched: Watched) -> None:
+    """lab_probe_rung says what each probed trial kept, and lab_probe_active was 1 on it in its window."""
+    trials = {one["variant"]: one["probe"]["rung"] for one in lab.show()["trials"] if one["probe"] is not None}
+    active = f'max by (variant, rung) (lab_probe_active{{run_id="{watched.run_id}"}}) > 0'
+    found = query_range(PROMETHEUS, active, watched.began_s, watched.ended_s)
+    below = {"taskstats"}  # nothing of the probes is active there
+
+    assert {rung} == set(trials.values())
+    assert {(one.labels["variant"], one.labels["rung"]) for one in found} == {
+        (variant, kept) for variant, kept in trials.items() if kept not in below
+    }
+
+
+# A server under load does these all the time; what else there is may be 0, but it is there.
+OF_EPOLL = {f"lab_bpf_{name}_total" for name in ("epoll_waits", "epoll_events")}  # not of a thread for each connection
+ALWAYS = OF_EPOLL | {f"lab_bpf_{name}_total" for name in ("syscalls", "context_switches", "wakeups")} | {
+    "lab_bpf_runqueue_latency_seconds"
+}  # fmt: skip
+# Where no call failed there is no errno to show; Go reads until it is told EAGAIN.
+IF_ANY = {"lab_bpf_syscall_errors_total"}
+
+
+@pytest.mark.parametrize("metric", PROBES, ids=lambda metric: metric.name)
+def test_every_metric_of_the_probes_has_samples(metric: ProbeMetric, rung: str, watched: Watched) -> None:
+    """Of each variant that was probed, in its window; those of what a loaded server must do have grown."""
+    if rung != "ebpf":
+        pytest.skip(f"this host allows rung {rung} only, which does not count all of it")
+    name = f"{metric.name}_count" if metric.kind == "histogram" else metric.name
+    series = f'{name}{{run_id="{watched.run_id}"}}'
+    found = query_range(PROMETHEUS, f"sum by (variant) ({series})", watched.began_s, watched.ended_s)
+    most = {one.labels["variant"]: max(value for _, value in one.points) for one in found}
+
+    assert ({"go-nethttp"} if metric.name in IF_ANY else set(FULL)) <= set(most) <= set(FULL)
+    if metric.name in ALWAYS:
+        idle = {"c-threads"} if metric.name in OF_EPOLL else set()
+        assert set(FULL) - idle == {variant for variant, value in most.items() if value > 0}
+
+
+def test_compare_shows_how_full_the_accept_queue_was(watched: Watched) -> None:
+    """The reference's sixteenth panel: a share of the queue for every variant; a queue of one holds two."""
+    (panel,) = [panel for panel in COMPARE.panels if "lab_net_accept_queue_length" in panel.queries[0].expression]
+    (expression,) = panel.expressions({"S": f'run_id="{watched.run_id}"', "I": "4s"})
+    found = query_range(PROMETHEUS, expression, watched.began_s, watched.ended_s)
+    shares = {one.labels["variant"]: [value for _, value in one.points] for one in found}
+
+    assert set(VARIANTS) == set(shares)
+    assert all(0.0 <= value <= 2.0 for values in shares.values() for value in values), shares
 
 
 @pytest.mark.parametrize("panel", ALL.values(), ids=list(ALL))
