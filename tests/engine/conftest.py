@@ -9,7 +9,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,9 @@ def client() -> docker.DockerClient:
     return found
 
 
-@pytest.fixture(scope="module")
-def make_lab(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Return a function that writes a lab file; every lab written is taken down at the end of the module."""
+@contextmanager
+def labs(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LabFile]]:
+    """Give a function that writes a lab file; every lab written is taken down at the end."""
     written: list[LabFile] = []
 
     def make(**changes: Any) -> LabFile:
@@ -97,10 +98,19 @@ def make_lab(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFacto
         written.append(lab)
         return lab
 
-    yield make
-    for lab in written:
-        lab.run("down")
-        assert [] == lab.containers(client)
+    try:
+        yield make
+    finally:
+        for lab in written:
+            lab.run("down")
+            assert [] == lab.containers(client)
+
+
+@pytest.fixture(scope="module")
+def make_lab(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a function that writes a lab file; every lab written is taken down at the end of the module."""
+    with labs(client, tmp_path_factory) as make:
+        yield make
 
 
 BROWSER_FLAGS = (
