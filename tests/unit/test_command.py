@@ -90,6 +90,16 @@ def test_an_unknown_suite_names_the_known_ones(monkeypatch: pytest.MonkeyPatch, 
     assert "quick" in err
 
 
+def test_an_empty_name_is_no_suite(monkeypatch: pytest.MonkeyPatch, capsys: Any, silent_engine: socket.socket) -> None:
+    """A variable that was not set must not run for minutes what nobody asked for."""
+    code, _, err = run(["--file", str(ROOT / "lab.yaml"), "run", ""], monkeypatch, capsys)
+
+    assert 2 == code
+    assert "no suite ''; known: " in err
+    with pytest.raises(BlockingIOError):
+        silent_engine.accept()
+
+
 def test_show_without_results_names_the_next_step(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
     """Exit 2: there is nothing to show yet."""
     code, _, err = run(["--file", str(tmp_path / "lab.yaml"), "show"], monkeypatch, capsys)
