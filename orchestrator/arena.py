@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import docker
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from orchestrator.containers.control import ControlPlane
@@ -127,26 +128,29 @@ def standstill(lab: Lab, site: Site, control: ControlPlane) -> Iterator[None]:
     Raises EnvironmentMissing when somebody's swarm is running in the web UI: a run would end it.
     """
     client = site.client
+    wake(client, site.lab)  # a run that was killed left it paused, and what is paused cannot be paused again
     members = _members(client, site.lab)
     master = Master(control.master_url)
-    if members and master.state().state in ("spawning", "running"):
-        raise EnvironmentMissing(
-            f"a swarm started in the web UI ({control.master_url}) is running; a scripted run would end it. "
-            "Stop it there, then try again"
-        )
-    workers = [c for c in members if c.labels.get(ROLE) == "worker"]
-    for container in workers:
-        stop(client, str(container.id), 3)
-    master.forget([str(c.name).removeprefix(site.container_name("")) for c in workers])
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(lambda c: c.pause(), [c for c in members if c.labels.get(ROLE) == "server"]))
+    seen = master.state() if members else None
+    if seen is not None and seen.state in ("spawning", "running"):
+        if any(name.startswith(_HOLDER) and state != "missing" for name, state in seen.workers.items()):
+            raise EnvironmentMissing(
+                f"a swarm started in the web UI ({control.master_url}) is running; a scripted run would end it. "
+                "Stop it there, then try again"
+            )
+        with contextlib.suppress(NotReady):  # a killed run's swarm: its workers are gone, and Locust waits for them
+            master.stop()
     try:
+        workers = [c for c in members if c.labels.get(ROLE) == "worker"]
+        for container in workers:
+            stop(client, str(container.id), 3)
+        master.forget([str(c.name).removeprefix(site.container_name("")) for c in workers])
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(_pause, [c for c in members if c.labels.get(ROLE) == "server"]))
         yield
     finally:
-        if members:
-            wake(client, site.lab)
-        if workers:
-            return_worker(lab, site, control)
+        wake(client, site.lab)
+        return_worker(lab, site, control)  # also the one that a killed run took
         with contextlib.suppress(NotReady):  # a master that is gone labels nothing
             master.label(RUN, "")  # what is loaded from the page is no part of this run
 
@@ -174,7 +178,25 @@ def wake(client: docker.DockerClient, lab: str) -> None:
     """Let paused servers of the arena go on, also after a run that was killed."""
     for container in _members(client, lab):
         if container.status == "paused":
-            container.unpause()
+            with _unless_ended(container):
+                container.unpause()
+
+
+def _pause(container: Container) -> None:
+    with _unless_ended(container):
+        container.pause()
+
+
+@contextlib.contextmanager
+def _unless_ended(container: Container) -> Iterator[None]:
+    """Let the engine refuse what it is asked of a server that has ended meanwhile; any other refusal is raised."""
+    try:
+        yield
+    except APIError:
+        with contextlib.suppress(NotFound):
+            container.reload()
+            if container.status in ("running", "paused"):
+                raise
 
 
 def _members(client: docker.DockerClient, lab: str) -> list[Container]:

@@ -11,13 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.arena import standstill
-from orchestrator.containers.clear import clear_abandoned, clear_owned
-from orchestrator.containers.control import control_state
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import STANDING, current_owner
 from orchestrator.containers.nonce import tells_nonce
 from orchestrator.errors import BadInput, Undecided
-from orchestrator.guests import with_guests
 from orchestrator.hosts.calibration import keep_calibration
 from orchestrator.hosts.limits import read_limits
 from orchestrator.model import Lab, Scenario, Suite, TrialResult, TrialSpec, Users
@@ -28,10 +25,10 @@ from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
 from orchestrator.report.remaining import Step
 from orchestrator.report.text import loaded_s
-from orchestrator.run import make_bench, new_id, only_one, plan_suite, with_variants
+from orchestrator.run import lay_ground, make_bench, new_id, only_one, plan_suite, under_control
 from orchestrator.trial import busiest, execute
 from orchestrator.units import shown
-from orchestrator.up import bring_up_control, make_site, prepare, state_folder
+from orchestrator.up import make_site, state_folder
 
 SUITE = "calibrate"
 LOW, HIGH, PLAIN = "calibrate-1k", "calibrate-4k", "calibrate-plain"
@@ -70,18 +67,9 @@ def calibrate(lab: Lab, names: Sequence[str], progress: Progress, say: Say) -> C
     with only_one(state_folder(lab.root), "tune --calibrate"):
         run_id = new_id(SUITE)
         owner = current_owner(run_id)
-        ground = prepare(made, made.suites[SUITE].profile, owner, progress, say, variants)
-        cleared = clear_abandoned(ground.client, ground.lab_id)
-        if cleared.containers:
-            say(f"an earlier command was killed: {cleared.sentence()}")
-        was_standing = bool(control_state(ground.client, ground.lab_id))
-        if was_standing:
-            state = state_folder(lab.root)
-            lab, made = with_guests(lab, state), with_guests(made, state)
-        arena = make_site(ground, current_owner(STANDING), keep=True)
-        try:
-            told = with_variants(made, variants)
-            control = bring_up_control(told, ground, current_owner(STANDING) if was_standing else owner, say)
+        ground = lay_ground(made, made.suites[SUITE].profile, variants, owner, progress, say)
+        # The master is told of scenarios that the standing lab does not have, and has its own words back afterwards.
+        with under_control(made, ground, variants, owner, say, declared=lab) as (made, control):
             bench = make_bench(made, ground, control, run_id)
             both = PREFERRED if PREFERRED in variants else variants[0]
             specs = [
@@ -89,12 +77,8 @@ def calibrate(lab: Lab, names: Sequence[str], progress: Progress, say: Say) -> C
                 for spec in plan_suite(made, SUITE, ground).trials
                 if spec.users == "engine" or spec.variant == both
             ]
-            with standstill(lab, arena, control):
+            with standstill(made, make_site(ground, current_owner(STANDING), keep=True), control):
                 seen = _carry_out(bench, specs, progress)
-        finally:
-            if was_standing:  # the master was told of scenarios that the standing lab does not have
-                bring_up_control(lab, ground, current_owner(STANDING), say)
-            clear_owned(ground.client, ground.lab_id, owner)
         return _keep(lab, seen)
 
 

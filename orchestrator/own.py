@@ -70,7 +70,8 @@ def laid_out(lab: Lab, path: Path) -> Iterator[Path]:
     """Copy a locustfile and the modules beside it to a folder that everybody can read, and take it away afterwards."""
     state = state_folder(lab.root)
     state.mkdir(parents=True, exist_ok=True)
-    beside = sorted(path.resolve().parent.glob("*.py"))
+    # Not every name is a module that is there: an editor's lock is a link to nowhere, and a folder may be called so.
+    beside = sorted(module for module in path.resolve().parent.glob("*.py") if module.is_file())
     if len(beside) > MOST_MODULES:
         raise BadInput(
             f"{path}: {len(beside)} modules stand beside it, and they come along; expected at most {MOST_MODULES}. "
@@ -80,7 +81,13 @@ def laid_out(lab: Lab, path: Path) -> Iterator[Path]:
     try:
         for module in {*beside, path.resolve()}:
             copy = folder / module.name
-            shutil.copyfile(module, copy)
+            try:
+                shutil.copyfile(module, copy)
+            except PermissionError as error:
+                raise BadInput(
+                    f"--locustfile {path}: {module} stands beside it and comes along, but {error.strerror}. "
+                    "Make it readable, or put the locustfile into a folder of its own"
+                ) from None
             copy.chmod(0o644)
         folder.chmod(0o755)
         yield folder / path.resolve().name

@@ -288,9 +288,17 @@ def judge(run: Run) -> Outcome:
 
 @contextlib.contextmanager
 def only_one(state: Path, verb: str) -> Iterator[None]:
-    """Hold the lab's lock. Raises EnvironmentMissing naming who holds it; a killed holder's lock is free at once."""
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / "lock").open("a+") as file:
+    """Hold the lab's lock. Raises EnvironmentMissing naming who holds it, or why there can be none.
+
+    A killed holder's lock is free at once.
+    """
+    lock = state / "lock"
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        file = lock.open("a+")
+    except OSError as error:
+        raise EnvironmentMissing(f"{lock}: cannot be written: {error.strerror}. Try: ls -ld {state}") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

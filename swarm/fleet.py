@@ -110,7 +110,7 @@ class Fleet:
                 row = self._rows[key] = EngineRow(
                     engine, target.variant, name, holds=key[2], is_scheduled=key[3], body_bytes=len(target.body)
                 )
-        self._recorder.rows[target.variant, name] = row
+        self._recorder.rows["engine", *key] = row
         return row
 
     @contextmanager

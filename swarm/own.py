@@ -24,6 +24,9 @@ from swarm.recorder import Recorder
 from swarm.settings import BadSettings, Target
 
 LONGEST_KIND = 120  # a kind is a line in a table
+# Each name is a row that every report walks, each kind a series of the metrics: an id in one of them makes thousands.
+MOST_NAMES, OTHER_NAMES = 200, "(other names)"
+MOST_KINDS, OTHER_KINDS = 100, "another kind of error"
 
 _now_ns = time.monotonic_ns
 
@@ -37,6 +40,8 @@ class Own:
         self._given: Counter[type[User]] = Counter()
         self._variants: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._variant = ""
+        self._names: set[str] = set()
+        self._kinds: set[str] = set()
 
     def live(self, environment: Any, worker: Any, target: Target) -> None:
         """Be one of the person's users of `target`; ends with StopUser, when that one has ended."""
@@ -71,7 +76,7 @@ class Own:
         **_: Any,
     ) -> None:
         variant = self._variants.get(gevent.getcurrent(), self._variant)
-        row = self._recorder.row(variant, name, request_type)
+        row = self._recorder.row(variant, _known(self._names, name, MOST_NAMES, OTHER_NAMES), request_type)
         row.is_logged = True
         now_ns = _now_ns()
         start_ns = now_ns - round((response_time or 0.0) * 1e6)
@@ -79,7 +84,10 @@ class Own:
             self._recorder.answer(row, start_ns, now_ns)
             row.count_body(int(response_length or 0))
         else:
-            self._recorder.error(row, name_failure(exception), start_ns, now_ns)
+            kind = name_failure(exception)
+            # A refusal stays one, wherever it went: a trial with one is void.
+            other = f"{kinds.REFUSED}: {OTHER_KINDS}" if kind.startswith(kinds.REFUSED) else OTHER_KINDS
+            self._recorder.error(row, _known(self._kinds, kind, MOST_KINDS, other), start_ns, now_ns)
 
     def _next_class(self) -> type[User]:
         """Return the class that is furthest behind: first fixed_count, then weight."""
@@ -122,6 +130,15 @@ def name_failure(exception: BaseException) -> str:
     response = getattr(exception, "response", None)
     status = getattr(response, "status_code", None)
     return f"status {status}" if status else f"{type(exception).__name__}: {text}"[:LONGEST_KIND]
+
+
+def _known(known: set[str], word: str, most: int, other: str) -> str:
+    """Return a word if it is known, or may still be; otherwise the one that stands for all others."""
+    if word not in known:
+        if len(known) >= most:
+            return other
+        known.add(word)
+    return word
 
 
 def _one_line(text: str) -> str:

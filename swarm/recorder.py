@@ -51,7 +51,8 @@ class Recorder:
         tell_engine: Callable[[int, int], None] = lambda start_ns, end_ns: None,
     ):
         self._read_cpu_ns, self._read_engine_ns, self._tell_engine = read_cpu_ns, read_engine_ns, tell_engine
-        self.rows: dict[tuple[str, str], AnyRow] = {}
+        # By everything that tells them apart: the engine's rows and a person's requests may share a name.
+        self.rows: dict[tuple[object, ...], AnyRow] = {}
         self.window: Window | None = None
         self.closed: Window | None = None
         self._boundary_ns = NEVER_NS
@@ -59,10 +60,11 @@ class Recorder:
         self._since_ns = 0
 
     def row(self, variant: str, name: str, method: str = "GET", *, holds: bool = False, body_bytes: int = 13) -> Row:
-        """Return the row of that variant and name, made at its first use."""
-        found = self.rows.get((variant, name))
+        """Return the row of that variant, name, method and rule for windows, made at its first use."""
+        key = (variant, name, method, holds)
+        found = self.rows.get(key)
         if not isinstance(found, Row):
-            found = self.rows[variant, name] = Row(variant, name, method, holds=holds, body_bytes=body_bytes)
+            found = self.rows[key] = Row(variant, name, method, holds=holds, body_bytes=body_bytes)
         return found
 
     def clear(self) -> None:

@@ -37,9 +37,8 @@ def end(command: click.Command, who: str, kept: str, folder: Path) -> NoReturn:
     except LabError as error:
         code, text = error.exit_code, str(error)
     except (DockerException, requests.RequestException) as error:
-        brief = str(error).splitlines()[0][:300]
-        hint = "Try: docker info, then lab up" if find_engine() else "No engine answers now; lab up starts one"
-        code, text = 3, f"the Docker engine failed in the middle: {brief}. {hint}"
+        brief = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        code, text = 3, f"the Docker engine failed in the middle: {brief}. {_of_engine()}"
     except BrokenPipeError:
         raise SystemExit(0) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback goes to a file
@@ -48,6 +47,14 @@ def end(command: click.Command, who: str, kept: str, folder: Path) -> NoReturn:
         raise SystemExit(0)
     click.echo(f"{who}: {text}", err=True)
     raise SystemExit(code)
+
+
+def _of_engine() -> str:
+    """Return what to do about an engine that failed; one that DOCKER_HOST names is nobody's to start."""
+    try:
+        return "Try: docker info, then lab up" if find_engine() else "No engine answers now; lab up starts one"
+    except (LabError, requests.RequestException) as error:
+        return str(error)
 
 
 def _full_disk(error: Exception) -> str | None:

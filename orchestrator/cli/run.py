@@ -74,7 +74,8 @@ def run(
             raise BadInput("--variant, --users and --time belong to --locustfile; or write SCENARIO@VARIANT")
         if suite is not None and "@" in suite:
             read, suite = with_pairing(read, suite)
-        done = run_suite(read, suite or "quick", ctx.progress, ctx.say, trials=trials, seed=seed, attempt=attempt)
+        suite = "quick" if suite is None else suite
+        done = run_suite(read, suite, ctx.progress, ctx.say, trials=trials, seed=seed, attempt=attempt)
     _print_run(ctx, done.outcome.run)
     ctx.out.print(f"set-up took {done.setup_s:.1f} s; {timing_line(done.outcome.run)}", soft_wrap=True, highlight=False)
     if done.outcome.refused:

@@ -74,8 +74,11 @@ class Running:
     pid: int  # of its first process, as the engine's host counts
 
 
-def launch(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> Running:
-    """Create and start a container. Raises LimitRefused when the engine refuses a limit, NotReady for the rest."""
+def launch(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner, *, keeps_ended: bool = False) -> Running:
+    """Create and start a container. Raises LimitRefused when the engine refuses a limit, NotReady for the rest.
+
+    keeps_ended: one that ended at once stays, to be looked into; without it nothing is left of what did not come up.
+    """
     options: dict[str, Any] = {
         "name": spec.name,
         "environment": dict(spec.environment),
@@ -121,32 +124,41 @@ def launch(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> R
         with contextlib.suppress(APIError):
             container.remove(force=True)
         raise _refusal(spec, error) from error
-    return running(container)
+    try:
+        return running(container, stays=keeps_ended)
+    except (NotReady, Unsupported):
+        if not keeps_ended:
+            remove(client, str(container.id))
+        raise
 
 
 def ensure(client: docker.DockerClient, spec: Spec, lab: str, owner: Owner) -> tuple[Running, bool]:
     """Leave alone a container that runs as this spec wants; replace one that ended or changed; start an absent one.
 
-    Returns the container and whether it was started now.
+    Returns the container and whether it was started now. One that ended at once stays, for docker logs.
     """
     try:
         present = client.containers.get(spec.name)
     except NotFound:
-        return launch(client, spec, lab, owner), True
+        return launch(client, spec, lab, owner, keeps_ended=True), True
     if present.status == "running" and present.labels.get(SPEC) == spec.digest():
         return running(present), False
     remove(client, str(present.id))
-    return launch(client, spec, lab, owner), True
+    return launch(client, spec, lab, owner, keeps_ended=True), True
 
 
-def running(container: Container) -> Running:
-    """Return the pid of a started container. Raises NotReady, or Unsupported, when it has ended already."""
+def running(container: Container, *, stays: bool = True) -> Running:
+    """Return the pid of a started container. Raises NotReady, or Unsupported, when it has ended already.
+
+    stays: whether its log can still be looked into afterwards.
+    """
     container.reload()
     state = container.attrs["State"]
     if not state["Running"]:
         if (words := _unsupported(container)) is not None:
             raise Unsupported(words)
-        raise NotReady(f"{container.name}: ended at once with exit code {state['ExitCode']}; {last_log(container)}")
+        said = last_log(container, stays)
+        raise NotReady(f"{container.name}: ended at once with exit code {state['ExitCode']}; {said}")
     return Running(str(container.id), str(container.name), int(state["Pid"]))
 
 
@@ -215,12 +227,15 @@ def _unsupported(container: Container) -> str | None:
     return None if found is None else " ".join(found.split())[:_MOST_WORDS]
 
 
-def last_log(container: Container) -> str:
-    """Return the last lines of a container's log as a phrase with the command that shows the rest."""
+def last_log(container: Container, stays: bool = True) -> str:
+    """Return the end of a container's log as a phrase: its last line and the command that shows the rest, if it stays;
+    otherwise all that will be seen of it."""
     try:
         lines = container.logs(tail=3).decode(errors="replace").strip().splitlines()
     except APIError:
         lines = []
+    if not stays:
+        return f"its last words: {' / '.join(lines)[-_MOST_WORDS:] or 'none'!r}"
     return f"last log line: {(lines or ['none'])[-1]!r}. Try: docker logs {container.name}"
 
 

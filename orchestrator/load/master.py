@@ -96,27 +96,10 @@ class Master:
     def state(self) -> SwarmState:
         """Return the swarm's state now. Raises NotReady when the master does not answer."""
         seen = self._call("GET", "/lab/state")
-        connections = seen["connections"]
-        return SwarmState(
-            monotonic_s=float(seen["monotonic_s"]),
-            state=str(seen["state"]),
-            user_count=int(seen["user_count"]),
-            workers={str(w["id"]): str(w["state"]) for w in seen["workers"]},
-            established=int(connections["established"]),
-            answered=int(connections["answered"]),
-            failed=int(connections["failed"]),
-            waiting=_maybe(int, connections.get("waiting")),
-            planned=_maybe(int, connections.get("planned")),
-            sent=_maybe(int, connections.get("sent")),
-            first_connect_s=_maybe(float, connections.get("first_connect_s")),
-            last_established_s=_maybe(float, connections.get("last_established_s")),
-            memory_bytes={
-                str(w["id"]): int(w["memory_bytes"]) for w in seen["workers"] if w.get("memory_bytes") is not None
-            },
-            run_id=str(seen.get("run_id", "")),
-            scenario=str(seen.get("scenario", "")),
-            ramp=str(seen.get("ramp", "")),
-        )
+        try:
+            return _state(seen)
+        except (KeyError, TypeError, ValueError):
+            raise _stranger(f"GET {self.url}/lab/state", str(seen)) from None
 
     def wait_ready(self, deadline_s: float) -> None:
         """Wait until the master answers. Raises NotReady after deadline_s seconds."""
@@ -229,8 +212,13 @@ class Master:
             ) from error
         if answer.status_code != 200:
             raise NotReady(f"{method} {self.url}{path}: expected 200, seen {answer.status_code}: {answer.text[:200]!r}")
-        body = answer.json()
-        return body if isinstance(body, dict) else {}
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise _stranger(f"{method} {self.url}{path}", answer.text)
+        return body
 
     def _request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         """Ask; what changes nothing is asked again where a busy master was late."""
@@ -238,6 +226,30 @@ class Master:
             with contextlib.suppress(requests.Timeout):
                 return self._session.request(method, self.url + path, timeout=_TIMEOUT_S, **arguments)
         return self._session.request(method, self.url + path, timeout=_TIMEOUT_S, **arguments)
+
+
+def _state(seen: Mapping[str, Any]) -> SwarmState:
+    connections = seen["connections"]
+    return SwarmState(
+        monotonic_s=float(seen["monotonic_s"]),
+        state=str(seen["state"]),
+        user_count=int(seen["user_count"]),
+        workers={str(w["id"]): str(w["state"]) for w in seen["workers"]},
+        established=int(connections["established"]),
+        answered=int(connections["answered"]),
+        failed=int(connections["failed"]),
+        waiting=_maybe(int, connections.get("waiting")),
+        planned=_maybe(int, connections.get("planned")),
+        sent=_maybe(int, connections.get("sent")),
+        first_connect_s=_maybe(float, connections.get("first_connect_s")),
+        last_established_s=_maybe(float, connections.get("last_established_s")),
+        memory_bytes={
+            str(w["id"]): int(w["memory_bytes"]) for w in seen["workers"] if w.get("memory_bytes") is not None
+        },
+        run_id=str(seen.get("run_id", "")),
+        scenario=str(seen.get("scenario", "")),
+        ramp=str(seen.get("ramp", "")),
+    )
 
 
 def _row(told: Mapping[str, Any]) -> Row:
@@ -264,6 +276,13 @@ def _step(told: Mapping[str, Any]) -> Step:
 def _of_workers(kind: type[T], window: Mapping[str, Any], name: str) -> dict[str, T]:
     """Return worker -> value, of the workers that have one."""
     return {str(k): kind(v[name]) for k, v in window["workers"].items() if v.get(name) is not None}
+
+
+def _stranger(what: str, said: str) -> NotReady:
+    return NotReady(
+        f"{what}: expected the lab's own master, seen another program that says {said[:60]!r}. "
+        "Stop it, or choose another web_port under observability in lab.yaml"
+    )
 
 
 def _maybe(kind: type[T], value: Any) -> T | None:

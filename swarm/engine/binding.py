@@ -1,7 +1,8 @@
 """Call the load engine from Python: cffi in ABI mode over engine.h, records as plain values.
 
 The interface is engine.h's; the words for errors are swarm/kinds.py's. A call gives the interpreter lock away and
-returns in well under a millisecond, so it may be made from any greenlet. Nothing is loaded before the first Engine.
+returns within some two milliseconds (engine.h), so it may be made from any greenlet. Nothing is loaded before the
+first Engine.
 The library: LAB_ENGINE, else build/libengine.so beside this file (`make -C swarm/engine`).
 """
 

@@ -1,7 +1,8 @@
 /* The engine's thread, and how calls reach it. What they ask for: calls.c.
  *
  * Nothing is shared but one `struct call`: the caller leaves a function there, wakes the thread and waits; the thread carries it
- * out between two events. So there are no locks on the hot path, and a caller waits for one event's work at most.
+ * out between two events or two groups' turns. So there are no locks on the hot path, and a caller waits for one of those
+ * at most.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,6 +23,7 @@ enum {
     EVENTS_MAX = 256,      /* per epoll_wait */
     CLOSES_PER_TURN = 256, /* of groups that ended */
     NICE = 5,
+    WALK_NS = 2 * 1000 * 1000, /* of turns in a row: answers must not wait until a thousand groups had theirs */
     IDLE_NS = 1000 * 1000 * 1000
 };
 
@@ -43,26 +45,40 @@ static void answer_call(struct engine *e)
     sem_post(&e->call.done);
 }
 
-/* Gives every group that is due its turn; returns when the next one is. */
+/* Puts everybody up to `last` behind the others. */
+static void rotate(struct engine *e, struct group *last)
+{
+    struct group *end = last;
+    while (end->next)
+        end = end->next;
+    end->next = e->groups;
+    e->groups = last->next;
+    last->next = NULL;
+}
+
+/* Gives groups that are due their turns, those left over first the next time; returns when the next one is due. */
 static uint64_t take_turns(struct engine *e, uint64_t now_ns)
 {
     uint64_t due_ns = now_ns + IDLE_NS;
     size_t closes = CLOSES_PER_TURN;
     for (struct group **link = &e->groups, *g; (g = *link);) {
         if (g->is_ending) {
-            if (closes && group_close_some(g, closes)) {
+            if (group_close_some(g, &closes)) {
                 *link = g->next;
                 group_free(g);
                 continue;
             }
-            closes = 0;
             due_ns = 0;
-        } else {
-            if (g->due_ns <= now_ns)
-                group_turn(g, now_ns);
-            if (g->due_ns < due_ns)
-                due_ns = g->due_ns;
+        } else if (g->due_ns <= now_ns) {
+            group_turn(g, now_ns);
+            answer_call(e); /* whoever it adds is met in the next walk, which its wake-up begins */
+            if (g->next && clock_ns() - now_ns > WALK_NS) {
+                rotate(e, g);
+                return 0;
+            }
         }
+        if (g->due_ns < due_ns)
+            due_ns = g->due_ns;
         link = &g->next;
     }
     return due_ns;
@@ -147,8 +163,8 @@ static void destroy(struct engine *e)
 {
     for (struct group *g = e->groups, *next; g; g = next) {
         next = g->next;
-        while (!group_close_some(g, 1 << 20))
-            ;
+        size_t all = SIZE_MAX;
+        group_close_some(g, &all);
         group_free(g);
     }
     for (size_t i = 0; i < e->rows_len; i++) {

@@ -1,8 +1,9 @@
 /* The load engine: opens, drives and closes many client connections to one or more servers from one thread of its own.
  *
  * One `struct engine` per process. It owns an epoll instance and a thread; the callers' thread only talks to it through the
- * functions below, each of which waits until the engine's thread has carried it out (well under a millisecond: it looks
- * between any two events). All functions may be called from one caller's thread at a time. Times are CLOCK_MONOTONIC ns.
+ * functions below, each of which waits until the engine's thread has carried it out (some two milliseconds at most: it looks
+ * between any two events and any two groups' turns). All functions may be called from one caller's thread at a time. Times
+ * are CLOCK_MONOTONIC ns.
  *
  * A *row* is what is counted together: one variant under one name. A *group* is a number of connections that behave
  * alike: one EngineUser. Groups of one row share its counters and histograms.

@@ -241,17 +241,19 @@ void group_end(struct group *g, bool count_unanswered, uint64_t now_ns)
     g->is_ending = true;
 }
 
-bool group_close_some(struct group *g, size_t most)
+bool group_close_some(struct group *g, size_t *most)
 {
     while (g->chunks) {
         struct chunk *chunk = g->chunks;
         while (chunk->len > 0) {
-            struct conn *c = &chunk->conns[--chunk->len];
-            if (c->fd < 0)
-                continue;
-            conn_drop(c);
-            if (--most == 0)
-                return false;
+            struct conn *c = &chunk->conns[chunk->len - 1];
+            if (c->fd >= 0) {
+                if (*most == 0)
+                    return false;
+                conn_drop(c);
+                --*most;
+            }
+            chunk->len--;
         }
         g->chunks = chunk->next;
         free(chunk);

@@ -114,9 +114,10 @@ struct group {
 struct group *group_new(struct engine *e, const struct engine_group *told, int *wrong);
 bool group_extend(struct group *g, size_t connections);
 void group_set_rate(struct group *g, double rate_per_s, uint64_t now_ns);
-/* Accounts for everything under way; group_close_some then closes up to `most`, true once nothing is left. */
+/* Accounts for everything under way; group_close_some then closes up to *most, and takes off how many it was; true once
+ * nothing is left. */
 void group_end(struct group *g, bool count_unanswered, uint64_t now_ns);
-bool group_close_some(struct group *g, size_t most);
+bool group_close_some(struct group *g, size_t *most);
 void group_free(struct group *g);
 /* Opens, sends, times out whatever is due; sets due_ns. */
 void group_turn(struct group *g, uint64_t now_ns);
@@ -156,7 +157,7 @@ struct engine {
     bool is_stopping;
     struct row **rows;
     size_t rows_len;
-    struct group *groups; /* running, then ending */
+    struct group *groups; /* in the order of their next turns */
     int groups_made;
     uint64_t window_start_ns, window_end_ns; /* 0 and 0: none was opened */
     clockid_t cpu_clock;

@@ -3,6 +3,7 @@
 
 enum {
     OPENS_PER_TURN = 64, /* answers must not wait for a burst of connects */
+    FAILS_PER_TURN = 256, /* nor for that of closes when a whole crowd's patience ends */
     SOON_NS = 100 * 1000 * 1000,
     FIRST_PAUSE_NS = 10 * 1000 * 1000
 };
@@ -81,10 +82,14 @@ static uint64_t end_patience(struct group *g, uint64_t now_ns)
 {
     static const enum state impatient[] = {CONNECTING, ASKING, WAITING};
     uint64_t due_ns = UINT64_MAX;
+    unsigned fails = 0;
     for (unsigned i = 0; i < sizeof impatient / sizeof *impatient; i++) {
         struct conn *c;
-        while ((c = g->lists[impatient[i]].first) && c->since_ns + g->told.patience_ns <= now_ns)
+        while ((c = g->lists[impatient[i]].first) && c->since_ns + g->told.patience_ns <= now_ns) {
+            if (fails++ == FAILS_PER_TURN)
+                return 0;
             conn_fail(c, conn_phase(c), ENGINE_WRONG_TIMEOUT, now_ns);
+        }
         if (c)
             due_ns = least(due_ns, c->since_ns + g->told.patience_ns);
     }

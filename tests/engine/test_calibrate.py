@@ -12,8 +12,10 @@ from tests.engine.conftest import LabFile
 
 
 def test_a_calibration_is_measured_kept_and_planned_with(make_lab: Any, client: docker.DockerClient) -> None:
-    """Sizes any machine must show, no run in the store, nothing left running, and bounds that say calibrated."""
-    lab: LabFile = make_lab()
+    """Sizes any machine must show, no run in the store, a standing lab left as it was, bounds that say calibrated."""
+    lab: LabFile = make_lab(arena={"variants": ["c-epoll"]})
+    lab.run("up", "--no-load", timeout_s=900)
+    standing = lab.containers(client)
     done = lab.run("tune", "--calibrate", "--variant", "c-epoll")
     kept = json.loads((lab.path.parent / ".lab" / "calibration.json").read_text())
     trials = json.loads(lab.run("plan", "quick", "--json").stdout)["trials"]
@@ -28,7 +30,11 @@ def test_a_calibration_is_measured_kept_and_planned_with(make_lab: Any, client: 
     assert engine["opens_per_core_s"] > 0
     assert {"c-epoll"} == calibrated
     assert not (lab.path.parent / "results").exists()
-    assert [] == lab.containers(client)
+    assert standing == lab.containers(client)
+    worker, master = (client.containers.get(f"netpoll-lab-{lab.id}-{name}") for name in ("arena-worker-0", "master"))
+    addresses = [network["IPAddress"] for network in master.attrs["NetworkSettings"]["Networks"].values()]
+    assert worker.attrs["Args"][-1] in addresses  # --master-host: the master was replaced twice meanwhile
+    assert "calibrate" not in json.dumps(master.attrs["Config"]["Env"])
 
 
 @pytest.mark.parametrize(("name", "code"), [("seed-c", 2), ("nobody", 2)])

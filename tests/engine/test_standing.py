@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import pytest
 
 from orchestrator.containers.labels import LAB
 from orchestrator.containers.launch import run_inside
-from tests.engine.conftest import FULL, PORTS, VARIANTS, LabFile
+from tests.engine.conftest import FULL, PORTS, ROOT, VARIANTS, LabFile
 
 WEB = f"http://127.0.0.1:{PORTS['web_port']}"
 SERVER_SIDE = (
@@ -296,6 +298,32 @@ def test_a_run_leaves_a_standing_lab_as_it_was(standing: LabFile, client: docker
     assert names == standing.containers(client)
     assert {"running"} == set(states.values())
     assert ["arena-worker-0"] == workers
+    assert {None} == {t["void"] for t in standing.show()["trials"]}
+
+
+def test_a_run_that_was_killed_does_not_bar_the_next_one(standing: LabFile, client: docker.DockerClient) -> None:
+    """It left the arena paused and without its worker; the next run measures, and gives both back."""
+    names = standing.containers(client)
+    killed = subprocess.Popen(standing.command("run", "smoke"), cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        end_s = time.monotonic() + 240.0
+        while not any(re.search(r"-t\d{3}-server-", name) for name in standing.containers(client)):
+            assert killed.poll() is None
+            assert time.monotonic() < end_s, "no trial began"
+            time.sleep(0.1)
+    finally:
+        killed.kill()
+        killed.communicate()
+    found = client.containers.list(filters={"label": f"{LAB}={standing.id}"}, ignore_removed=True)
+    left = {str(c.name).removeprefix(f"netpoll-lab-{standing.id}-"): c.status for c in found}
+    done = standing.run("run", "smoke")
+    states = {c.status for c in client.containers.list(filters={"label": f"{LAB}={standing.id}"})}
+
+    assert "paused" == left["arena-c-epoll"]
+    assert "arena-worker-0" not in left
+    assert "an earlier command was killed" in done.stderr
+    assert names == standing.containers(client)
+    assert {"running"} == states
     assert {None} == {t["void"] for t in standing.show()["trials"]}
 
 

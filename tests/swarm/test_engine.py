@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import re
 import resource
 import socket
@@ -454,6 +455,25 @@ def test_calls_are_answered_while_the_engine_is_flat_out(engine: Loose, server: 
         engine.counts(row)
     assert time.monotonic() - begun_s < 10.0
     eventually(lambda: engine.counts(row)["answered"] > before)
+
+
+def test_many_groups_due_at_once_keep_no_caller_waiting(engine: Loose) -> None:
+    """Forty bursts planned for one instant: calls are answered between two groups' turns, not after all forty."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+        row, port = engine.row(), listener.getsockname()[1]
+        start_ns = time.monotonic_ns() + 300 * 10**6
+        for _ in range(40):
+            engine.group(row, STORM, port, 64, first_ns=start_ns, every_ns=3600 * 10**9)
+        seen = [0]
+        while seen[-1] < 40 * 64:
+            seen.append(engine.counts(row)["opened"])
+            assert time.monotonic_ns() < start_ns + 60 * 10**9, "the bursts were not opened"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    between = sorted(later - sooner for sooner, later in itertools.pairwise(seen) if later > sooner)
+
+    assert between[len(between) // 2] <= 2 * 64, between  # a turn of one group, or two where the caller was late
 
 
 def test_the_largest_hold_one_process_may_have_leaves_nothing_behind(engine: Loose) -> None:

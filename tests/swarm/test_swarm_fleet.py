@@ -194,6 +194,18 @@ def test_a_window_opened_before_the_engine_reaches_it(played: Played) -> None:
     assert [(5, 10)] == played.windows
 
 
+def test_nobody_takes_the_place_of_an_engines_row(played: Played) -> None:
+    """A complaint, a person's own GET /plain, and a hold of another class: each has a row beside the closed loop's."""
+    one = make_fleet((0, 1))
+    with one.loading(scenario(), TARGET, 2, once=False):
+        closed = one.row(scenario(), TARGET)
+        own = one._recorder.row("v", "/plain")
+        held = one.row(scenario("hold"), TARGET)
+
+    assert {"/plain"} == {row.name for row in (closed, own, held)}
+    assert {id(closed), id(own), id(held)} == {id(row) for row in one._recorder.rows.values()}
+
+
 def test_the_real_engine_counts_refused_connects_under_their_word() -> None:
     """Nobody listens: the row's piece, part and standing agree, and Locust's statistics get every one."""
     recorder = Recorder(lambda: 0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import pytest
+from docker.errors import DockerException
 
 from orchestrator import cli
 
@@ -89,6 +90,16 @@ def test_an_unknown_suite_names_the_known_ones(monkeypatch: pytest.MonkeyPatch, 
     assert "quick" in err
 
 
+def test_an_empty_name_is_no_suite(monkeypatch: pytest.MonkeyPatch, capsys: Any, silent_engine: socket.socket) -> None:
+    """A variable that was not set must not run for minutes what nobody asked for."""
+    code, _, err = run(["--file", str(ROOT / "lab.yaml"), "run", ""], monkeypatch, capsys)
+
+    assert 2 == code
+    assert "no suite ''; known: " in err
+    with pytest.raises(BlockingIOError):
+        silent_engine.accept()
+
+
 def test_show_without_results_names_the_next_step(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
     """Exit 2: there is nothing to show yet."""
     code, _, err = run(["--file", str(tmp_path / "lab.yaml"), "show"], monkeypatch, capsys)
@@ -112,6 +123,26 @@ def test_a_defect_of_the_lab_is_one_line_and_a_log(
     assert 3 == code
     assert 1 == len(err.strip().splitlines())
     assert "planted" in (tmp_path / ".lab" / "crash.log").read_text()
+
+
+@pytest.mark.parametrize("named", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1"])
+@pytest.mark.parametrize("said", ["409 Client Error: it is paused\nmore", ""])
+def test_an_engine_that_fails_in_the_middle_is_one_line(
+    named: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Exit 3 also where DOCKER_HOST names it and it is gone by the time that somebody asks why."""
+
+    def fail(_path: Path) -> None:
+        raise DockerException(said)
+
+    monkeypatch.setenv("DOCKER_HOST", named)
+    monkeypatch.setattr(cli.group, "load_lab", fail)
+    code, _, err = run(["check"], monkeypatch, capsys)
+
+    assert 3 == code
+    assert 1 == len(err.strip().splitlines())
+    assert f"the Docker engine failed in the middle: {said.partition(chr(10))[0] or 'DockerException'}. " in err
+    assert f"DOCKER_HOST={named}: no Docker engine answers there" in err
 
 
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

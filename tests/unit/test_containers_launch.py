@@ -11,6 +11,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from orchestrator.containers import launch
+from orchestrator.containers.labels import Owner
 from orchestrator.containers.launch import Spec, _refusal
 from orchestrator.errors import LimitRefused, NotReady, Unsupported
 
@@ -28,6 +29,8 @@ SPEC = Spec(
     tmpfs={"/tmp": "size=1m"},
     volumes={"data": "/data:rw"},
 )
+
+OWNER = Owner("run", "boot", 1, 2)
 
 # Field -> another value of it.
 CHANGES: Mapping[str, Any] = {
@@ -211,3 +214,55 @@ def test_any_other_end_is_no_excuse(code: int, said: str) -> None:
     """Neither the code alone nor the words alone make a broken server unsupported."""
     with pytest.raises(NotReady, match=f"ended at once with exit code {code}"):
         launch.running(Ended(code, said))  # type: ignore[arg-type]
+
+
+class Starting:
+    """An engine on which everything that is started ends at once."""
+
+    def __init__(self, ended: Ended) -> None:
+        self.ended, self.removed = ended, list[str]()
+
+    @property
+    def containers(self) -> Starting:
+        return self
+
+    api = containers
+
+    def create(self, _image: str, _command: object, **_: object) -> Starting:
+        return self
+
+    def get(self, name: str) -> Any:
+        raise NotFound(f"no container {name}")
+
+    def start(self) -> None:
+        """It ends before anybody looks."""
+
+    def create_endpoint_config(self, **_: object) -> dict[str, object]:
+        return {}
+
+    def remove_container(self, container_id: str, **_: object) -> None:
+        self.removed.append(container_id)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ended, name)
+
+
+@pytest.mark.parametrize(("code", "error"), [(1, NotReady), (3, Unsupported)])
+def test_nothing_is_left_of_a_container_that_ended_at_once(code: int, error: type[Exception]) -> None:
+    """Whoever started it has no id to remove it by; its last words are all that is seen of it: nobody is sent there."""
+    engine: Any = Starting(Ended(code, SAID))
+    with pytest.raises(error) as caught:
+        launch.launch(engine, SPEC, "ab12", OWNER)
+
+    assert ["cd34"] == engine.removed
+    assert "docker logs" not in str(caught.value)
+    assert "unsupported: io_uring_setup:" in str(caught.value)
+
+
+def test_what_is_to_stand_stays_to_be_looked_into() -> None:
+    """The services and the arena's servers: the line says where, and the next start replaces it."""
+    engine: Any = Starting(Ended(1, SAID))
+    with pytest.raises(NotReady, match="Try: docker logs netpoll-lab-ab12-server"):
+        launch.ensure(engine, SPEC, "ab12", OWNER)
+
+    assert [] == engine.removed

@@ -376,3 +376,14 @@ def test_a_proxy_for_the_outside_world_is_not_asked(
     monkeypatch.setenv(name, silent.url)
 
     assert 123.4 == fake.told("GET /lab/state", state({})).state().monotonic_s
+
+
+@pytest.mark.parametrize("said", [b"<!doctype html><title>Vite</title>", b"[]", b'{"ok": true}', b'{"connections": 3}'])
+def test_another_program_on_the_masters_port_is_one_line(fake: FakeMaster, said: bytes) -> None:
+    """It answers 200 to whatever it is asked: what it says, and what to do."""
+    fake.answers["GET /lab/state"] = [(200, said)]
+    with pytest.raises(NotReady) as caught:
+        fake.master.state()
+
+    assert "/lab/state: expected the lab's own master, seen another program that says " in str(caught.value)
+    assert str(caught.value).endswith("choose another web_port under observability in lab.yaml")

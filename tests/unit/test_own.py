@@ -91,6 +91,30 @@ def test_the_file_comes_with_its_modules_and_goes_again(lab: Lab, tmp_path: Path
     assert [] == list((tmp_path / ".lab").iterdir())
 
 
+def test_a_name_without_a_module_behind_it_stays_behind(lab: Lab, mine: Path) -> None:
+    """An editor's lock, which leads nowhere, and a folder that is called like a module."""
+    (mine.parent / ".#mine.py").symlink_to("somebody@somewhere.4711")
+    (mine.parent / "package.py").mkdir()
+    with laid_out(replace(lab, root=mine.parent), mine) as copy:
+        seen = [path.name for path in copy.parent.iterdir()]
+
+    assert ["mine.py"] == seen
+
+
+def test_a_module_that_may_not_be_read_is_one_line(lab: Lab, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one, and what to do; nothing is left of the copies."""
+
+    def refuse(source: Path, _target: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(source))
+
+    monkeypatch.setattr("orchestrator.own.shutil.copyfile", refuse)
+    said = pytest.raises(BadInput, match=r"Permission denied\. Make it readable")
+    with said, laid_out(replace(lab, root=mine.parent), mine):
+        pass
+
+    assert [] == list((mine.parent / ".lab").iterdir())
+
+
 def test_one_pairing_is_a_suite_of_one(lab: Lab) -> None:
     """SCENARIO@VARIANT; the plan has that trial and no other."""
     made, suite = with_pairing(lab, "plain@c-epoll")

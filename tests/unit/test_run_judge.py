@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from orchestrator.errors import EnvironmentMissing
 from orchestrator.model import Plan, Run, TrialResult
-from orchestrator.run import judge
+from orchestrator.run import judge, only_one
 from tests.unit.test_verdicts_summary import trial
 
 
@@ -44,3 +47,11 @@ def test_too_few_valid_trials_leave_a_pairing_undecided(planned: int, valid: int
     trials = [trial(block=block, void=None if block < valid else "throttled") for block in range(planned)]
 
     assert is_enough == (not judge(run(*trials)).undecided)
+
+
+def test_a_state_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    """A file has its name, or nobody may write there: exit code 3 and what to look at, no defect of the lab."""
+    (tmp_path / ".lab").write_text("")
+    said = pytest.raises(EnvironmentMissing, match=r"\.lab/lock: cannot be written: File exists\. Try: ls -ld ")
+    with said, only_one(tmp_path / ".lab", "up"):
+        pass

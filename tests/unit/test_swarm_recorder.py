@@ -66,6 +66,23 @@ def test_closed_window_scores_what_completes_inside() -> None:
     assert (10.0, 20.0) == (part["from_s"], part["to_s"])
 
 
+def test_requests_of_one_name_and_two_methods_are_counted_apart_and_scored_together() -> None:
+    """A person's GET and POST of /echo: each has its own metrics, and the window has one row by name."""
+    recorder = make_recorder()
+    recorder.open_window("w", 10 * S, 20 * S, 1 * S)
+    for method, latencies_us in (("GET", (300,)), ("POST", (300, 900))):
+        for latency_us in latencies_us:
+            recorder.answer(recorder.row("v", "/echo", method), 15 * S, 15 * S + latency_us * US)
+    answered = {row.method: dict(row.take().histogram_us.items()) for row in recorder.rows.values()}
+    ledger = Ledger()
+    ledger.open_window({"window_id": "w", "start_s": 10.0, "end_s": 20.0}, ["a_1"])
+    ledger.take_part("a_1", close(recorder, 21 * S) | {"memory_bytes": 1})
+    (row,) = ledger.windows["w"].summary()["rows"]
+
+    assert {"GET": {300: 1}, "POST": {300: 1, 900: 1}} == answered
+    assert {"300": 2, "900": 1} == row["histogram_us"]
+
+
 def test_hold_window_scores_what_started_inside() -> None:
     """An exchange opened before the start is never scored, however late it ends."""
     recorder = make_recorder()
