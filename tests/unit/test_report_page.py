@@ -111,6 +111,14 @@ def test_a_run_without_a_valid_trial_says_nothing_about_anybody() -> None:
     ).sentences
 
 
+def test_an_ablation_without_a_valid_trial_finds_no_setting_harmless() -> None:
+    """As of any run; killed before its first trial it says the same."""
+    void = a_run(*(of_kind("hold", "c-epoll", setting, void="no worker") for setting in ("", "nofile=1024")))
+    nothing = ("No trial of this run is valid, so it says nothing about any variant.",)
+
+    assert [nothing, nothing] == [read_run(run).sentences for run in (void, replace(void, trials=()))]
+
+
 def test_a_void_pairing_is_named_beside_what_was_found() -> None:
     """It is not silently missing."""
     said = read_run(a_run(trial("c-epoll"), trial("c-threads", void="no worker"))).sentences[-1]
@@ -207,6 +215,14 @@ def test_junit_marks_the_void_and_the_unfinished() -> None:
         "plain c-threads block 1": [("error", "no worker")],
         "plain c-poll block 1": [("skipped", "did not finish")],
     } == seen
+
+
+def test_junit_carries_whatever_a_server_said() -> None:
+    """XML has no form for most control characters; the reason is shown with them in words."""
+    text = render_junit([a_run(trial("c-epoll", void="unsupported: \x1b[31mno\x00 <b>"))])
+    (error,) = ElementTree.fromstring(text).iter("error")
+
+    assert r"unsupported: \x1b[31mno\x00 <b>" == error.get("message")
 
 
 def held(variant: str, connections: int, each: float, block: int = 0) -> TrialResult:

@@ -45,7 +45,7 @@ def read_beside(runs: Sequence[Run], thresholds: Callable[[str, str], float]) ->
     rows = {run.run_id: summarise_run(run) for run in runs}
     return Beside(
         sentences=tuple(_sentence(first.run_id, run_id, found) for run_id, found in judged),
-        tables=tuple(_table(first.run_id, run_id, found, rows) for run_id, found in judged),
+        tables=tuple(_table(first.run_id, run_id, found, rows) for run_id, found in judged if found),
         charts=tuple(_charts([run.run_id for run in runs], rows)),
         judged=judged,
     )
