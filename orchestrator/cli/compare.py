@@ -12,8 +12,8 @@ from orchestrator.model import Run, Thresholds
 from orchestrator.report.comparetable import compare_document, compare_table, tiers_table
 from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
-from orchestrator.verdicts.compare import Judged, judge_pairs, pairs_between, pairs_within, worth_a_word
-from orchestrator.verdicts.noise import noise_floor
+from orchestrator.verdicts.compare import Judged, Side, judge_pairs, pairs_between, pairs_within, worth_a_word
+from orchestrator.verdicts.noise import floor_of
 from orchestrator.verdicts.tiers import only, tier_run
 
 EPILOG = (
@@ -55,15 +55,15 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
             what = f"{old.run_id} and {new.run_id} have no scenario and variant in common"
     if not pairs:
         raise BadInput(f"{what}. Try: lab show --list")
-    floor = noise_floor([run] if variants else [old, new])  # what an A/A control in them showed of itself
-    judged = judge_pairs(pairs, worth, lambda *key: floor.get(key, 0.0), between_runs=not variants)
+    noise = floor_of([run] if variants else [old, new])  # what an A/A control in them showed of itself
+    judged = judge_pairs(pairs, worth, noise, between_runs=not variants)
     ascii_only = ctx.out.encoding.lower() != "utf-8"
     if as_json:
         ctx.print_json(compare_document(judged))
     else:
         ctx.out.print(compare_table(judged, ascii_only=ascii_only))
         if variants and len(candidates) > 1:
-            grouped = tier_run(only(run, (baseline, *candidates)), worth, lambda *key: floor.get(key, 0.0))
+            grouped = tier_run(only(run, (baseline, *candidates)), worth, noise)
             if grouped:
                 ctx.out.print()
                 ctx.out.print(tiers_table(grouped, ascii_only=ascii_only))
