@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orchestrator.model import Metrics, Run, Thresholds, TrialResult
+from orchestrator.model import CONTROL, Kind, Metrics, Run, Thresholds, TrialResult
 from orchestrator.verdicts.ceiling import is_censored, with_ceilings
 from orchestrator.verdicts.effect import (
     CONFIDENCE,
@@ -21,11 +21,12 @@ from orchestrator.verdicts.effect import (
     measure_between,
     measure_effect,
 )
+from orchestrator.verdicts.validity import UNSUPPORTED
 
 Word = Literal["better", "worse", "no difference", "undecided"]
 DEFAULT_THRESHOLD = 0.03  # relative; below it nobody changes a server
-# What a generator at its limit holds back: the truth is at least as good as what was seen.
-_HELD_BACK = frozenset({"throughput_per_s", "p50_s", "p99_s"})
+# What a load at its limit holds back: the truth is at least as good as what was seen.
+_HELD_BACK = frozenset({"throughput_per_s", "p50_s", "p99_s", "breaking_point"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,18 @@ class Figure:
     title: str
     more_is_better: bool
     read: Callable[[Metrics], float | None]
+    kinds: tuple[Kind, ...] = ()  # of the scenarios that it tells something of; (): of all that measure it
+
+    def of(self, trial: TrialResult) -> float | None:
+        """Return the figure of a valid trial; None where it was not measured above 0."""
+        if trial.void is not None or (self.kinds and trial.spec.kind not in self.kinds):
+            return None
+        value = self.read(trial.metrics)
+        return value if value is not None and value > 0.0 else None
 
 
-def _field(name: str, title: str, *, more_is_better: bool) -> Figure:
-    return Figure(name, title, more_is_better, lambda metrics: getattr(metrics, name))
+def _field(name: str, title: str, *, more_is_better: bool, kinds: tuple[Kind, ...] = ()) -> Figure:
+    return Figure(name, title, more_is_better, lambda metrics: getattr(metrics, name), kinds)
 
 
 FIGURES: tuple[Figure, ...] = (
@@ -49,6 +58,9 @@ FIGURES: tuple[Figure, ...] = (
     _field("memory_bytes_per_connection", "memory per connection", more_is_better=False),
     _field("cpu_s_per_10k_requests", "CPU per request", more_is_better=False),
     _field("established_s", "time to establish", more_is_better=False),
+    _field("breaking_point", "breaking point", more_is_better=True),
+    # Elsewhere a connection that fails is missing from the throughput.
+    _field("connections_held", "connections held", more_is_better=True, kinds=("hold",)),
 )
 
 
@@ -65,7 +77,7 @@ class Judged:
     effect: Effect | None = None
     p_corrected: float | None = None  # over the family it was judged in
     threshold: float = DEFAULT_THRESHOLD  # relative; the larger of the declared one and the A/A noise
-    censored: tuple[bool, bool] = (False, False)  # baseline, candidate: the generator was the limit, seen is a bound
+    censored: tuple[bool, bool] = (False, False)  # baseline, candidate: the load was the limit, seen is a bound
 
     @property
     def is_regression(self) -> bool:
@@ -81,13 +93,16 @@ class Side:
 
     def values(self, figure: Figure) -> dict[int, float]:
         """Return block -> figure, of valid trials that measured it above 0."""
-        found = {
-            block: figure.read(trial.metrics) for block, trial in self.trials.items() if trial.void is None
-        }  # fmt: skip
-        return {block: value for block, value in found.items() if value is not None and value > 0.0}
+        return {block: value for block, trial in self.trials.items() if (value := figure.of(trial)) is not None}
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether the machine refused every one of its trials."""
+        voids = [trial.void or "" for trial in self.trials.values()]
+        return bool(voids) and all(void.startswith(UNSUPPORTED) for void in voids)
 
     def is_censored(self, figure: Figure) -> bool:
-        """Whether in some valid trial the generator kept the figure from being better."""
+        """Whether in some valid trial the load kept the figure from being better."""
         valid = [trial for trial in self.trials.values() if trial.void is None]
         return figure.name in _HELD_BACK and any(is_censored(trial) for trial in valid)
 
@@ -180,13 +195,13 @@ def _unless_censored(one: Judged, word: Word, reason: str) -> Judged:
         return replace(one, word=word, reason=reason)
     ahead_only = {"better": (False, True), "worse": (True, False)}
     if one.censored == ahead_only.get(word):
-        return replace(one, word=word, reason="by at least this much: the generator was the limit on the side ahead")
-    reason = f"at least one side is {_bound(one.figure)}: the generator was the limit"
+        return replace(one, word=word, reason="by at least this much: the load was the limit on the side ahead")
+    reason = f"at least one side is {_bound(one.figure)}: the load was the limit"
     return replace(one, word="undecided", reason=reason)
 
 
 def _bound(figure: Figure) -> str:
-    return "only known to be at least this fast" if figure.more_is_better else "only known to be at most this slow"
+    return "only known to be at least this good" if figure.more_is_better else "only known to be at most this slow"
 
 
 def _could_have_seen(effect: Effect) -> str:
@@ -218,13 +233,3 @@ def pairs_between(old: Run, new: Run) -> list[tuple[str, Side, Side]]:
         for scenario, variant in planned[0]
         if (scenario, variant) in planned[1]
     ]
-
-
-def noise_of(judged: Iterable[Judged]) -> dict[tuple[str, str], float]:
-    """Return (scenario, figure's name) -> the largest relative difference that A/A comparisons showed."""
-    worst: dict[tuple[str, str], float] = {}
-    for one in judged:
-        if one.effect is not None:
-            key = (one.scenario, one.figure.name)
-            worst[key] = max(worst.get(key, 0.0), one.effect.size)
-    return worst

@@ -87,11 +87,10 @@ def read_histories(runs: Sequence[Run]) -> tuple[History, ...]:
     for run in runs:
         values: dict[tuple[str, str, str], list[float]] = {}
         for trial in run.trials:
-            if trial.void is not None or trial.spec.reverted or trial.spec.variant.endswith(CONTROL):
+            if trial.spec.reverted or trial.spec.variant.endswith(CONTROL) or trial.spec.scenario in others:
                 continue
             for figure in FIGURES:
-                value = figure.read(trial.metrics)
-                if value is not None and value > 0.0:
+                if (value := figure.of(trial)) is not None:
                     values.setdefault((trial.spec.scenario, trial.spec.variant, figure.name), []).append(value)
         for key, found in values.items():
             points.setdefault(key, []).append(Point(run.run_id, run.started_at, median(found)))
