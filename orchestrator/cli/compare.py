@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -67,7 +67,7 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
             if grouped:
                 ctx.out.print()
                 ctx.out.print(tiers_table(grouped, ascii_only=ascii_only))
-    _end(judged)
+    _end(pairs, judged)
 
 
 def _thresholds(ctx: Context, percent: float | None) -> Callable[[str, str], float]:
@@ -96,14 +96,17 @@ def _within(read_run: Callable[[str | None], Run], names: tuple[str, ...]) -> tu
     return run, chosen[0], chosen[1:]
 
 
-def _end(judged: tuple[Judged, ...]) -> None:
+def _end(pairs: Sequence[tuple[str, Side, Side]], judged: Sequence[Judged]) -> None:
     worse = [f"{one.candidate} on {one.scenario}: {one.figure.title}" for one in judged if one.is_regression]
     if worse:
         raise SystemExit(complain(f"worse: {', '.join(worse)}", 1))
-    pairings: dict[tuple[str, str, str], list[Judged]] = {}
-    for one in judged:
-        pairings.setdefault((one.scenario, one.baseline, one.candidate), []).append(one)
-    unknown = [found[0] for found in pairings.values() if all(one.word == "undecided" for one in found)]
+    unknown = []
+    for scenario, first, second in pairs:
+        names = (scenario, first.name, second.name)
+        found = [one for one in judged if (one.scenario, one.baseline, one.candidate) == names]
+        if not found and judged and first.is_unsupported and second.is_unsupported:
+            continue  # this machine refuses it; something else could be compared
+        if all(one.word == "undecided" for one in found):
+            unknown.append(f"{second.name} on {scenario}: {found[0].reason if found else 'neither side has a figure'}")
     if unknown:
-        told = [f"{one.candidate} on {one.scenario}: {one.reason}" for one in unknown]
-        raise SystemExit(complain(f"undecided: {'; '.join(told)}", 4))
+        raise SystemExit(complain(f"undecided: {'; '.join(unknown)}", 4))

@@ -221,7 +221,7 @@ def pairs_within(run: Run, baseline: str, candidates: Sequence[str]) -> list[tup
 
 
 def pairs_between(old: Run, new: Run) -> list[tuple[str, Side, Side]]:
-    """Return every pairing that both runs planned, the older run's as the baseline."""
+    """Return every pairing that both runs planned, the older run's as the baseline; an A/A control is no candidate."""
     old, new = with_ceilings(old), with_ceilings(new)
     planned = [dict.fromkeys((spec.scenario, spec.variant) for spec in run.plan.trials) for run in (old, new)]
     return [
@@ -231,5 +231,5 @@ def pairs_between(old: Run, new: Run) -> list[tuple[str, Side, Side]]:
             side(f"{variant} in {new.run_id}", variant, scenario, new.trials),
         )
         for scenario, variant in planned[0]
-        if (scenario, variant) in planned[1]
+        if (scenario, variant) in planned[1] and not variant.endswith(CONTROL)
     ]
