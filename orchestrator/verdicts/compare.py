@@ -90,6 +90,7 @@ class Side:
 
     name: str
     trials: Mapping[int, TrialResult]
+    load: object = None  # what lab.yaml declared of the scenario, as its run kept it; None: not known
 
     def values(self, figure: Figure) -> dict[int, float]:
         """Return block -> figure, of valid trials that measured it above 0."""
@@ -111,6 +112,24 @@ def side(name: str, variant: str, scenario: str, trials: Iterable[TrialResult]) 
     """Return the trials of a pairing, settings in place; name: what the verdict calls it."""
     own = (t for t in trials if (t.spec.variant, t.spec.scenario, t.spec.reverted) == (variant, scenario, ""))
     return Side(name, {trial.spec.block: trial for trial in own})
+
+
+def side_of(run: Run, name: str, variant: str, scenario: str) -> Side:
+    """Return the same of a run that is to be compared with another one."""
+    return replace(side(name, variant, scenario, run.trials), load=load_of(run, scenario))
+
+
+def load_of(run: Run, scenario: str) -> object:
+    """Return what was declared of a scenario when a run began; None where that was not kept."""
+    return run.declared.get(f"scenario {scenario}")
+
+
+def differences(was: object, is_now: object) -> str:
+    """Return what is declared otherwise: "connections 50 -> 100". Fields that only one of them has do not count."""
+    if not isinstance(was, Mapping) or not isinstance(is_now, Mapping):
+        return ""
+    both = sorted(was.keys() & is_now.keys())
+    return ", ".join(f"{key} {was[key]} -> {is_now[key]}" for key in both if was[key] != is_now[key])
 
 
 def worth_a_word(declared: Thresholds) -> Callable[[str, str], float]:
@@ -161,6 +180,8 @@ def _one(
     both = sorted(first.keys() & second.keys())
     made = Judged(scenario, figure, baseline.name, candidate.name, "undecided", "", threshold=threshold)
     made = replace(made, censored=(baseline.is_censored(figure), candidate.is_censored(figure)))
+    if between_runs and (other := differences(baseline.load, candidate.load)):
+        return replace(made, reason=f"it is another load: {other}")
     try:
         if between_runs:
             effect = measure_between(list(first.values()), list(second.values()))
@@ -227,8 +248,8 @@ def pairs_between(old: Run, new: Run) -> list[tuple[str, Side, Side]]:
     return [
         (
             scenario,
-            side(f"{variant} in {old.run_id}", variant, scenario, old.trials),
-            side(f"{variant} in {new.run_id}", variant, scenario, new.trials),
+            side_of(old, f"{variant} in {old.run_id}", variant, scenario),
+            side_of(new, f"{variant} in {new.run_id}", variant, scenario),
         )
         for scenario, variant in planned[0]
         if (scenario, variant) in planned[1] and not variant.endswith(CONTROL)
