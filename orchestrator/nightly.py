@@ -38,6 +38,7 @@ from orchestrator.units import format_bytes
 from orchestrator.up import state_folder
 from orchestrator.verdicts.compare import worth_a_word
 from orchestrator.verdicts.night import Night, judge_night
+from orchestrator.verifying.kept import FAILED
 
 DOCUMENT, REPORT = "nightly.json", "nightly.html"  # in the run's folder; the first marks a night's run
 
@@ -112,13 +113,14 @@ def _judge(lab: Lab, settings: Nightly, outcome: Outcome, say: Say) -> Night:
                 baseline = store.read_run(accepted.run_id)
             except BadInput:
                 trouble = f"{accepted.run_id} is not among the results any more; accept another"
+    left = [out.variant for out in outcome.run.plan.left_out if out.reason.startswith(FAILED)]
     return judge_night(
         outcome.run,
         earlier,
         baseline,
         worth_a_word(lab.thresholds),
         settings.stable,
-        refused=outcome.refused,
+        refused=sorted({*outcome.refused, *left}),
         undecided=outcome.undecided,
         trouble=trouble,
     )

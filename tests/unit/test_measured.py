@@ -219,3 +219,13 @@ def test_memory_is_split_as_the_cgroup_charges_it() -> None:
     assert (600_000.0, 600_000.0, 50_000.0) == (v2.memory_user_bytes, v2.memory_kernel_bytes, v2.memory_socket_bytes)
     assert unread.memory_user_bytes is None
     assert why["memory_kernel_bytes"] == "the exporter could not read the cgroup's memory by its parts"
+
+
+def test_a_ramp_that_was_stopped_in_its_first_step_measured_nothing() -> None:
+    """Somebody pressed stop: there is no step to name, and no traceback."""
+    stairs = Ramp("connections", 50.0, 100.0, 1.5, 2.0, 1.0, 0.01, 0.2)
+    scenario = Scenario("r", "", "ramp", "/plain", 400, 0.0, 0.0, 0.0, 10.0, ramp=stairs)
+    metrics, missing = measure(Counted(scenario, {}, {}, None, BEFORE, None, None, AFTER))
+
+    assert (None, None) == (metrics.breaking_point, metrics.throughput_per_s)
+    assert "no step of the ramp held" == missing["breaking_point"]

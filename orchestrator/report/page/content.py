@@ -23,6 +23,7 @@ from orchestrator.report.text import timing_line
 from orchestrator.verdicts.ceiling import with_ceilings
 from orchestrator.verdicts.compare import worth_a_word
 from orchestrator.verdicts.memory import fit_run
+from orchestrator.verdicts.noise import floor_of
 from orchestrator.verdicts.summary import Summary, summarise_run
 from orchestrator.verdicts.tiers import only, tier_run
 from orchestrator.verdicts.validity import rules
@@ -102,7 +103,7 @@ def read_run(
         by_scenario.setdefault(row.scenario, []).append(row)
     rivals = only(run, {spec.variant for spec in run.plan.trials if not spec.variant.endswith(CONTROL)})
     fits = fit_run(rivals)
-    tiers = tier_run(rivals, thresholds or worth_a_word(Thresholds()))
+    tiers = tier_run(rivals, thresholds or worth_a_word(Thresholds()), floor_of([run]))
     tables = (tier_table(tiers), memory_table(fits))
     return Part(
         run_id=run.run_id,
