@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.group import Context, lab
-from orchestrator.errors import BadInput, StoreDamaged
+from orchestrator.cli.group import Context, lab, write_out
+from orchestrator.errors import BadInput
 from orchestrator.grafana import dashboard_link
 from orchestrator.model import Run, Thresholds
 from orchestrator.report.asjson import show_document
@@ -65,13 +65,7 @@ def report(
     if str(path) == "-":
         click.echo(text, nl=not text.endswith("\n"))
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreDamaged(
-            f"{path}: expected to write the report, but {error.strerror or error}. Try: --out FILE"
-        ) from error
+    write_out(path, text.encode(), "report")
     click.echo(str(path))
 
 
