@@ -16,6 +16,7 @@ from orchestrator.carry import finish, now, open_settled
 from orchestrator.closing import Done, close_late, close_night, report_night, settings_for, tell
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import lab_id
+from orchestrator.down import clear_left
 from orchestrator.errors import BadInput, EnvironmentMissing, LabError
 from orchestrator.hosts.schedule import Job
 from orchestrator.model import Lab, Nightly, Run
@@ -94,6 +95,8 @@ def _take_up(lab: Lab, settings: Nightly, progress: Progress, say: Say) -> Outco
                 finish(store, results, run)
         killed = [run for run in killed if len(run.trials) < len(run.plan.trials)]
         late = _runs(store, waiting(store, results), settings.suite)
+        if late:
+            clear_left(lab.root, say)
     newest = max((*killed, *late), key=lambda run: datetime.fromisoformat(run.started_at), default=None)
     tonight = newest if newest is not None and _age_s(newest) < FINISH_WITHIN_S else None
     for run in killed:

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.carry import finish, is_at_work, new_session, now, open_for_run, open_settled
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import current_owner
+from orchestrator.down import clear_left
 from orchestrator.errors import BadInput
 from orchestrator.model import Lab, Run
 from orchestrator.own import SUITE as OWN
@@ -42,6 +43,8 @@ def resume_run(lab: Lab, wanted: str | None, progress: Progress, say: Say, *, at
         with open_for_run(results, say) as store:
             ended = [entry for entry in store.list_runs() if entry.run_id in waited and entry.finished_at is not None]
             run = find_resumable(store, wanted, [*ended, *waiting(store, results)])
+            if len(run.trials) == len(run.plan.trials):
+                clear_left(lab.root, say)
             if run.finished_at is not None:
                 return Scripted(judge(run), time.monotonic() - began_s)
             if len(run.trials) == len(run.plan.trials):

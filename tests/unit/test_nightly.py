@@ -17,7 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from orchestrator import cli, closing
+from orchestrator import cli, closing, resume
 from orchestrator import nightly as module
 from orchestrator.errors import BadInput, EnvironmentMissing, StoreDamaged
 from orchestrator.model import Lab, Run
@@ -62,6 +62,15 @@ _TELL = (
     "import json, os; told = {k[12:]: v for k, v in os.environ.items() if k.startswith('LAB_NIGHTLY_')}; "
     "print(json.dumps(told), file=open('told', 'a'))"
 )
+
+
+@pytest.fixture(autouse=True)
+def cleared(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Where what killed commands left was cleared: no engine is asked here."""
+    found: list[Path] = []
+    for place in (module, resume):
+        monkeypatch.setattr(place, "clear_left", lambda root, _say: found.append(root))
+    return found
 
 
 @pytest.fixture
@@ -280,9 +289,9 @@ def test_a_night_killed_before_it_was_judged_is_closed_by_the_next_once(
 
 
 def test_a_night_killed_a_moment_ago_before_it_was_judged_is_tonights(
-    root: Path, nights: list[Run | BaseException]
+    root: Path, nights: list[Run | BaseException], cleared: list[Path]
 ) -> None:
-    """No other run begins; once it is closed, the next night is one of its own."""
+    """No other run begins, what it left is cleared; once it is closed, the next night is one of its own."""
     began = datetime.now(UTC).isoformat(timespec="seconds")
     late = whole(root, replace(steady(1, LEVELS), started_at=began))
     done = lab(root, "nightly")
@@ -291,6 +300,7 @@ def test_a_night_killed_a_moment_ago_before_it_was_judged_is_tonights(
 
     assert (0, str(folder(root, late) / "nightly.html")) == (done.exit_code, done.stdout.splitlines()[-1])
     assert (0, [late.run_id, steady(2, LEVELS).run_id]) == (again.exit_code, runs_told_of(root))
+    assert [root] == cleared
 
 
 def test_a_night_with_all_trials_and_no_end_is_finished_and_not_aborted(
