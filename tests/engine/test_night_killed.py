@@ -1,6 +1,6 @@
 """A real nightly that is killed -9 at random moments, from its first second to its last, and finished by `--resume`.
 
-Two kills in `make test`. All twenty, some five minutes:
+Two kills in `make test`. All twenty, some three minutes:
     LAB_NIGHT_KILLS=20 .venv/bin/python -m pytest -s tests/engine/test_night_killed.py
 LAB_NIGHT_SEED draws other moments. What is printed says when each kill came.
 """
