@@ -3,7 +3,7 @@
 Real pods, real load: rounds of two pods of one build under two names and, in every second round, one of a build that is
 slower by a tenth (bench/variants/paced.h says how that is known). Each pod is scored in several short windows. A
 comparison takes one window from each of ten rounds, never two of one pod, and no window enters two comparisons of one
-kind; it is judged by what judges every night, with the thresholds of the repository's lab.yaml.
+kind; it is judged block by block as `lab compare --variants` does, with the thresholds of the repository's lab.yaml.
 """
 
 from __future__ import annotations
@@ -174,17 +174,18 @@ def _judge(
 def _conclude(outcome: Outcome, pool: Pool, same: Counted, slower: Counted, size: int) -> None:
     spoilt = _spoilt(pool)
     seen = _cpu_ratio(pool)
-    few = [
+    few_same, few_slower = (
         f"{len(found.judged)} comparisons of {size} blocks instead of {most} of {BLOCKS}"
-        for found, most in ((same, SAME_COMPARISONS), (slower, SLOWER_COMPARISONS))
         if len(found.judged) < most or size < BLOCKS
-    ]
+        else ""
+        for found, most in ((same, SAME_COMPARISONS), (slower, SLOWER_COMPARISONS))
+    )
     unknown = _disagreement(seen)
     alarms = same.share_of(is_false_alarm)
-    outcome.add(FALSE_ALARMS, [float(is_false_alarm(one)) for one in same.judged], alarms, spoilt or "; ".join(few[:1]))
+    outcome.add(FALSE_ALARMS, [float(is_false_alarm(one)) for one in same.judged], alarms, spoilt or few_same)
     for line, claim in ((FOUND, is_called_slower), (COVERED, covers_truth)):
         values = [float(claim(one)) for one in slower.judged]
-        outcome.add(line, values, slower.share_of(claim), spoilt or "; ".join(few[-1:]) or unknown)
+        outcome.add(line, values, slower.share_of(claim), spoilt or few_slower or unknown)
     for kind, found in (("same", same), ("slower", slower)):
         outcome.rounds += [{"kind": kind, "verdicts": [_verdict(one) for one in judged]} for judged in found.judged]
     outcome.remarks += _remarks(same, slower, seen)

@@ -20,7 +20,7 @@ from orchestrator.report.remaining import Step
 from orchestrator.results.folder import write_run, write_trial
 from orchestrator.results.mend import Say, open_results
 from orchestrator.results.opening import refuse_without_room
-from orchestrator.results.reconcile import reconcile
+from orchestrator.results.reconcile import reconcile, write_missing
 from orchestrator.results.store import Store
 from orchestrator.verdicts.validity import UNSUPPORTED
 
@@ -70,6 +70,8 @@ def take_up(store: Store, results: Path, run: Run) -> None:
     """Record that a process goes on with a run: its last session is a new one. Raises StoreDamaged."""
     store.add_session(run.run_id, run.sessions[-1])
     write_run(results, run)
+    if run.aborted is not None:  # reconcile.py left its folder alone
+        write_missing(results, run)
 
 
 def go_on(

@@ -29,6 +29,7 @@ from orchestrator.timelines import read_timelines
 from orchestrator.up import state_folder
 from orchestrator.verdicts.compare import worth_a_word
 from orchestrator.verdicts.night import Night, judge_night
+from orchestrator.verifying.kept import FAILED
 
 # Four windows of the change-point search: a season and more, and read within seconds.
 MOST_NIGHTS = 200
@@ -119,13 +120,14 @@ def _judge(lab: Lab, settings: Nightly, outcome: Outcome, say: Say) -> Night:
                 baseline = store.read_run(accepted.run_id)
             except BadInput:
                 trouble = f"{accepted.run_id} is not among the results any more; accept another"
+    left = [out.variant for out in outcome.run.plan.left_out if out.reason.startswith(FAILED)]
     return judge_night(
         outcome.run,
         earlier,
         baseline,
         worth_a_word(lab.thresholds),
         settings.stable,
-        refused=outcome.refused,
+        refused=sorted({*outcome.refused, *left}),
         undecided=outcome.undecided,
         trouble=trouble,
     )

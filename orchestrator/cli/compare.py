@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -12,8 +12,8 @@ from orchestrator.model import Run, Thresholds
 from orchestrator.report.comparetable import compare_document, compare_table, tiers_document, tiers_table
 from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
-from orchestrator.verdicts.compare import Judged, judge_pairs, pairs_between, pairs_within, worth_a_word
-from orchestrator.verdicts.noise import noise_floor
+from orchestrator.verdicts.compare import Judged, Side, judge_pairs, pairs_between, pairs_within, worth_a_word
+from orchestrator.verdicts.noise import floor_of
 from orchestrator.verdicts.tiers import Tiers, only, tier_run
 
 EPILOG = (
@@ -55,12 +55,12 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
             what = f"{old.run_id} and {new.run_id} have no scenario and variant in common"
     if not pairs:
         raise BadInput(f"{what}. Try: lab show --list")
-    floor = noise_floor([run] if variants else [old, new])  # what an A/A control in them showed of itself
-    judged = judge_pairs(pairs, worth, lambda *key: floor.get(key, 0.0), between_runs=not variants)
+    noise = floor_of([run] if variants else [old, new])  # what an A/A control in them showed of itself
+    judged = judge_pairs(pairs, worth, noise, between_runs=not variants)
     ascii_only = ctx.out.encoding.lower() != "utf-8"
     grouped: tuple[Tiers, ...] = ()
     if variants and len(candidates) > 1:
-        grouped = tier_run(only(run, (baseline, *candidates)), worth, lambda *key: floor.get(key, 0.0))
+        grouped = tier_run(only(run, (baseline, *candidates)), worth, noise)
     if as_json:
         ctx.print_json({"verdicts": compare_document(judged), "tiers": tiers_document(grouped)})
     else:
@@ -68,7 +68,7 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
         if grouped:
             ctx.out.print()
             ctx.out.print(tiers_table(grouped, ascii_only=ascii_only))
-    _end(judged)
+    _end(pairs, judged)
 
 
 def _thresholds(ctx: Context, percent: float | None) -> Callable[[str, str], float]:
@@ -97,14 +97,17 @@ def _within(read_run: Callable[[str | None], Run], names: tuple[str, ...]) -> tu
     return run, chosen[0], chosen[1:]
 
 
-def _end(judged: tuple[Judged, ...]) -> None:
+def _end(pairs: Sequence[tuple[str, Side, Side]], judged: Sequence[Judged]) -> None:
     worse = [f"{one.candidate} on {one.scenario}: {one.figure.title}" for one in judged if one.is_regression]
     if worse:
         raise SystemExit(complain(f"worse: {', '.join(worse)}", 1))
-    pairings: dict[tuple[str, str, str], list[Judged]] = {}
-    for one in judged:
-        pairings.setdefault((one.scenario, one.baseline, one.candidate), []).append(one)
-    unknown = [found[0] for found in pairings.values() if all(one.word == "undecided" for one in found)]
+    unknown = []
+    for scenario, first, second in pairs:
+        names = (scenario, first.name, second.name)
+        found = [one for one in judged if (one.scenario, one.baseline, one.candidate) == names]
+        if not found and judged and first.is_unsupported and second.is_unsupported:
+            continue  # this machine refuses it; something else could be compared
+        if all(one.word == "undecided" for one in found):
+            unknown.append(f"{second.name} on {scenario}: {found[0].reason if found else 'neither side has a figure'}")
     if unknown:
-        told = [f"{one.candidate} on {one.scenario}: {one.reason}" for one in unknown]
-        raise SystemExit(complain(f"undecided: {'; '.join(told)}", 4))
+        raise SystemExit(complain(f"undecided: {'; '.join(unknown)}", 4))

@@ -50,6 +50,8 @@ FIGURES = {
     "memory_per_connection": "memory_bytes_per_connection",
     "cpu_per_request": "cpu_s_per_10k_requests",
     "established": "established_s",
+    "breaking_point": "breaking_point",
+    "held": "connections_held",
 }
 
 

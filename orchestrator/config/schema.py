@@ -160,6 +160,8 @@ class FigureThresholds(Section):
     memory_per_connection: Percent | None = None
     cpu_per_request: Percent | None = None
     established: Percent | None = None
+    breaking_point: Percent | None = None
+    held: Percent | None = None
 
 
 class ThresholdsSection(Section):

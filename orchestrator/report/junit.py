@@ -60,7 +60,11 @@ def _failure(check: CheckResult) -> tuple[str, str]:
 
 
 def _result(kind: type[_Kind], message: str, text: str) -> _Kind:
-    # XML 1.0 has no way to write most control characters, escaped or not; what a server said may hold any.
-    made = kind(message="".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+    made = kind(message=printable(message))
     made.text = text
     return made
+
+
+def printable(text: str) -> str:
+    """Return what a server said as XML 1.0 can carry it: most control characters have no form there, escaped or not."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -8,6 +8,7 @@ JSON has no word for them, and a failure is never a number.
 from __future__ import annotations
 
 import json
+import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -66,13 +67,13 @@ def load_trial(text: str) -> TrialResult:
         _parse(text),
         {
             "spec": _spec,
-            "metrics": lambda obj: _build(Metrics, obj, {"errors": dict}),
+            "metrics": lambda obj: _build(Metrics, obj, {"errors": _counts}),
             "missing": dict,
             "histogram_us": lambda obj: {int(us): int(n) for us, n in obj.items()},
             "read_backs": _each(ReadBack),
             "notes": tuple,
             "steps": _each(Step),
-            "counters": dict,
+            "counters": _numbers,
             "probe": lambda obj: None if obj is None else _build(Probed, obj, {}),
         },
     )
@@ -107,7 +108,15 @@ def _each_session(items: Any) -> tuple[Session, ...]:
 
 
 def _spec(obj: Any) -> TrialSpec:
-    return _build(TrialSpec, obj, {"bounds": _each(Bound), "predicted": dict})
+    return _build(TrialSpec, obj, {"bounds": _each(Bound), "predicted": _numbers})
+
+
+def _counts(obj: Any) -> dict[str, int]:
+    return {str(kind): int(n) for kind, n in obj.items()}
+
+
+def _numbers(obj: Any) -> dict[str, float]:
+    return {str(name): float(value) for name, value in obj.items()}
 
 
 def _each(cls: type[T]) -> Convert:
@@ -116,9 +125,16 @@ def _each(cls: type[T]) -> Convert:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, TypeError, RecursionError) as exc:
         raise Undecodable(f"not JSON: {exc}") from exc
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):  # NaN, Infinity, 1e999: Python's own JSON takes all of them
+        raise ValueError(f"{text} is no number")
+    return value
 
 
 def _build(cls: type[T], obj: Any, converts: Mapping[str, Convert]) -> T:
@@ -134,7 +150,7 @@ def _build(cls: type[T], obj: Any, converts: Mapping[str, Convert]) -> T:
                     raise Undecodable(f"{cls.__name__}.{field.name}: not such a value: {str(obj[field.name])[:40]!r}")
             except Undecodable:
                 raise
-            except (TypeError, ValueError, AttributeError) as exc:
+            except (TypeError, ValueError, AttributeError, OverflowError) as exc:
                 raise Undecodable(f"{cls.__name__}.{field.name}: {exc}") from exc
         elif field.default is MISSING and field.default_factory is MISSING:
             raise Undecodable(f"{cls.__name__} lacks {field.name!r}")
@@ -151,7 +167,7 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value is of the kind that a field is annotated with; what lies inside mappings is not looked at.
+    """Tell whether a value is of the kind that a field is annotated with, but for what lies inside of mappings.
 
     A run that was carried here from elsewhere is believed no further than this.
     """

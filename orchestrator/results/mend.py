@@ -1,7 +1,7 @@
 """Open the results sound: a damaged database is set aside, a missing one is made anew from the run folders.
 
 Nothing is thrown away: the damaged file stays beside the new one under another name, and what can still be read of
-it comes along where a run's folder is gone.
+it comes along where a run's folder lacks it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.errors import LabError, StoreDamaged, Unsound
+from orchestrator.errors import BadInput, LabError, StoreDamaged, Unsound
 from orchestrator.model import Run
 from orchestrator.results.codec import Undecodable
 from orchestrator.results.folder import read_run_folder, run_folders
@@ -91,10 +91,13 @@ def _rebuild(results: Path, damage: str) -> str:
     fresh = results / f".{DATABASE}.{os.getpid()}.new"
     runs, passed_over = _from_folders(results)
     try:
-        saved = _still_readable(path, fresh, {run.run_id for run in runs})
+        saved = _still_readable(path, fresh)
         with open_store(fresh, alone=True) as store:
+            # A run that both have comes from its folder first; the database adds what the folder lacks.
             for run in sorted([*runs, *saved], key=lambda run: (run.started_at, run.run_id)):
-                store.adopt(run)
+                with contextlib.suppress(BadInput):  # of another plan: the folder is believed
+                    store.adopt(run)
+            kept = sum(entry.finished for entry in store.list_runs())
             store.empty_log()
         aside = set_aside(path, datetime.now(UTC))
         with explained(path):
@@ -104,8 +107,10 @@ def _rebuild(results: Path, damage: str) -> str:
         with contextlib.suppress(OSError):
             _remove(fresh)
     trials = sum(len(run.trials) for run in runs)
+    others = {run.run_id for run in saved} - {run.run_id for run in runs}
     where = f"set aside as {aside.name} and made anew" if aside else "made anew"
-    more = f", {len(saved)} more from what could still be read of it" if saved else ""
+    extra = kept - trials
+    more = f", {len(others)} more runs ({extra} trials) from what could still be read of it" if others or extra else ""
     lost = f"; passed over: {'; '.join(passed_over)}" if passed_over else ""
     return f"{path}: {damage}; {where} from {len(runs)} run folders ({trials} trials){more}{lost}"
 
@@ -145,8 +150,8 @@ def _from_folders(results: Path) -> tuple[list[Run], list[str]]:
     return runs, passed_over
 
 
-def _still_readable(path: Path, copy: Path, known: set[str]) -> list[Run]:
-    """Return the runs that a damaged database still gives, but for those known from their folders.
+def _still_readable(path: Path, copy: Path) -> list[Run]:
+    """Return the runs that a damaged database still gives.
 
     Reading may bring a log into the file, so it is a copy that is read; nothing of it is left.
     """
@@ -160,9 +165,8 @@ def _still_readable(path: Path, copy: Path, known: set[str]) -> list[Run]:
     if copy.exists():
         with contextlib.suppress(StoreDamaged), open_store(copy, alone=True) as store:
             for run_id in store.run_ids():
-                if run_id not in known:
-                    with contextlib.suppress(LabError):
-                        found.append(store.read_exactly(run_id))
+                with contextlib.suppress(LabError):
+                    found.append(store.read_exactly(run_id))
     with explained(path):
         _remove(copy)
     return found

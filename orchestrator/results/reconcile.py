@@ -1,7 +1,8 @@
 """Bring the database and the run folders to say the same, after commands that were killed between the two.
 
 The database is the store of record. A run or a trial that only a folder has is taken over, once; what an unfinished
-run's folder lacks is written again. A finished run's folder is not: who prunes folders keeps the trials.
+run's folder lacks is written again. That of a finished run, or of one that was given up, is not: who prunes folders
+keeps the trials.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _mend(store: Store, results: Path, entry: RunEntry) -> list[str]:
         was_open, run = run.finished_at is None, store.read_run(run.run_id)
         if was_open and run.finished_at is not None:
             said.append("it had come to its end")
-    if run.finished_at is None:
+    if run.finished_at is None and run.aborted is None:
         written = write_missing(results, run)
         if written:
             said.append(f"{written} files that its folder lacked are written")

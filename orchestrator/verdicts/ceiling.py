@@ -35,7 +35,13 @@ class Ceiling:
 
 
 def is_censored(trial: TrialResult) -> bool:
-    """Whether the trial's throughput is only known to be at least what was seen, and its latency at most."""
+    """Whether the trial's throughput is only known to be at least what was seen, and its latency at most.
+
+    A ramp's figures are bounds unless the server's own errors or latency ended it: its generator did, its last step, or
+    somebody who stopped it.
+    """
+    if trial.spec.kind == "ramp" and trial.bound_by not in ("errors", "latency"):
+        return True
     return any(note in (GENERATOR_LIMITED, AT_CEILING) for note in trial.notes)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orchestrator.model import Metrics, Run, Thresholds, TrialResult
+from orchestrator.model import CONTROL, Kind, Metrics, Run, Thresholds, TrialResult
 from orchestrator.verdicts.ceiling import is_censored, with_ceilings
 from orchestrator.verdicts.effect import (
     CONFIDENCE,
@@ -21,11 +21,12 @@ from orchestrator.verdicts.effect import (
     measure_between,
     measure_effect,
 )
+from orchestrator.verdicts.validity import UNSUPPORTED
 
 Word = Literal["better", "worse", "no difference", "undecided"]
 DEFAULT_THRESHOLD = 0.03  # relative; below it nobody changes a server
-# What a generator at its limit holds back: the truth is at least as good as what was seen.
-_HELD_BACK = frozenset({"throughput_per_s", "p50_s", "p99_s"})
+# What a load at its limit holds back: the truth is at least as good as what was seen.
+_HELD_BACK = frozenset({"throughput_per_s", "p50_s", "p99_s", "breaking_point"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,18 @@ class Figure:
     title: str
     more_is_better: bool
     read: Callable[[Metrics], float | None]
+    kinds: tuple[Kind, ...] = ()  # of the scenarios that it tells something of; (): of all that measure it
+
+    def of(self, trial: TrialResult) -> float | None:
+        """Return the figure of a valid trial; None where it was not measured above 0."""
+        if trial.void is not None or (self.kinds and trial.spec.kind not in self.kinds):
+            return None
+        value = self.read(trial.metrics)
+        return value if value is not None and value > 0.0 else None
 
 
-def _field(name: str, title: str, *, more_is_better: bool) -> Figure:
-    return Figure(name, title, more_is_better, lambda metrics: getattr(metrics, name))
+def _field(name: str, title: str, *, more_is_better: bool, kinds: tuple[Kind, ...] = ()) -> Figure:
+    return Figure(name, title, more_is_better, lambda metrics: getattr(metrics, name), kinds)
 
 
 FIGURES: tuple[Figure, ...] = (
@@ -49,6 +58,9 @@ FIGURES: tuple[Figure, ...] = (
     _field("memory_bytes_per_connection", "memory per connection", more_is_better=False),
     _field("cpu_s_per_10k_requests", "CPU per request", more_is_better=False),
     _field("established_s", "time to establish", more_is_better=False),
+    _field("breaking_point", "breaking point", more_is_better=True),
+    # Elsewhere a connection that fails is missing from the throughput.
+    _field("connections_held", "connections held", more_is_better=True, kinds=("hold",)),
 )
 
 
@@ -65,7 +77,7 @@ class Judged:
     effect: Effect | None = None
     p_corrected: float | None = None  # over the family it was judged in
     threshold: float = DEFAULT_THRESHOLD  # relative; the larger of the declared one and the A/A noise
-    censored: tuple[bool, bool] = (False, False)  # baseline, candidate: the generator was the limit, seen is a bound
+    censored: tuple[bool, bool] = (False, False)  # baseline, candidate: the load was the limit, seen is a bound
 
     @property
     def is_regression(self) -> bool:
@@ -78,16 +90,20 @@ class Side:
 
     name: str
     trials: Mapping[int, TrialResult]
+    load: object = None  # what lab.yaml declared of the scenario, as its run kept it; None: not known
 
     def values(self, figure: Figure) -> dict[int, float]:
         """Return block -> figure, of valid trials that measured it above 0."""
-        found = {
-            block: figure.read(trial.metrics) for block, trial in self.trials.items() if trial.void is None
-        }  # fmt: skip
-        return {block: value for block, value in found.items() if value is not None and value > 0.0}
+        return {block: value for block, trial in self.trials.items() if (value := figure.of(trial)) is not None}
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether the machine refused every one of its trials."""
+        voids = [trial.void or "" for trial in self.trials.values()]
+        return bool(voids) and all(void.startswith(UNSUPPORTED) for void in voids)
 
     def is_censored(self, figure: Figure) -> bool:
-        """Whether in some valid trial the generator kept the figure from being better."""
+        """Whether in some valid trial the load kept the figure from being better."""
         valid = [trial for trial in self.trials.values() if trial.void is None]
         return figure.name in _HELD_BACK and any(is_censored(trial) for trial in valid)
 
@@ -96,6 +112,24 @@ def side(name: str, variant: str, scenario: str, trials: Iterable[TrialResult]) 
     """Return the trials of a pairing, settings in place; name: what the verdict calls it."""
     own = (t for t in trials if (t.spec.variant, t.spec.scenario, t.spec.reverted) == (variant, scenario, ""))
     return Side(name, {trial.spec.block: trial for trial in own})
+
+
+def side_of(run: Run, name: str, variant: str, scenario: str) -> Side:
+    """Return the same of a run that is to be compared with another one."""
+    return replace(side(name, variant, scenario, run.trials), load=load_of(run, scenario))
+
+
+def load_of(run: Run, scenario: str) -> object:
+    """Return what was declared of a scenario when a run began; None where that was not kept."""
+    return run.declared.get(f"scenario {scenario}")
+
+
+def differences(was: object, is_now: object) -> str:
+    """Return what is declared otherwise: "connections 50 -> 100". Fields that only one of them has do not count."""
+    if not isinstance(was, Mapping) or not isinstance(is_now, Mapping):
+        return ""
+    both = sorted(was.keys() & is_now.keys())
+    return ", ".join(f"{key} {was[key]} -> {is_now[key]}" for key in both if was[key] != is_now[key])
 
 
 def worth_a_word(declared: Thresholds) -> Callable[[str, str], float]:
@@ -146,6 +180,8 @@ def _one(
     both = sorted(first.keys() & second.keys())
     made = Judged(scenario, figure, baseline.name, candidate.name, "undecided", "", threshold=threshold)
     made = replace(made, censored=(baseline.is_censored(figure), candidate.is_censored(figure)))
+    if between_runs and (other := differences(baseline.load, candidate.load)):
+        return replace(made, reason=f"it is another load: {other}")
     try:
         if between_runs:
             effect = measure_between(list(first.values()), list(second.values()))
@@ -180,13 +216,13 @@ def _unless_censored(one: Judged, word: Word, reason: str) -> Judged:
         return replace(one, word=word, reason=reason)
     ahead_only = {"better": (False, True), "worse": (True, False)}
     if one.censored == ahead_only.get(word):
-        return replace(one, word=word, reason="by at least this much: the generator was the limit on the side ahead")
-    reason = f"at least one side is {_bound(one.figure)}: the generator was the limit"
+        return replace(one, word=word, reason="by at least this much: the load was the limit on the side ahead")
+    reason = f"at least one side is {_bound(one.figure)}: the load was the limit"
     return replace(one, word="undecided", reason=reason)
 
 
 def _bound(figure: Figure) -> str:
-    return "only known to be at least this fast" if figure.more_is_better else "only known to be at most this slow"
+    return "only known to be at least this good" if figure.more_is_better else "only known to be at most this slow"
 
 
 def _could_have_seen(effect: Effect) -> str:
@@ -206,25 +242,15 @@ def pairs_within(run: Run, baseline: str, candidates: Sequence[str]) -> list[tup
 
 
 def pairs_between(old: Run, new: Run) -> list[tuple[str, Side, Side]]:
-    """Return every pairing that both runs planned, the older run's as the baseline."""
+    """Return every pairing that both runs planned, the older run's as the baseline; an A/A control is no candidate."""
     old, new = with_ceilings(old), with_ceilings(new)
     planned = [dict.fromkeys((spec.scenario, spec.variant) for spec in run.plan.trials) for run in (old, new)]
     return [
         (
             scenario,
-            side(f"{variant} in {old.run_id}", variant, scenario, old.trials),
-            side(f"{variant} in {new.run_id}", variant, scenario, new.trials),
+            side_of(old, f"{variant} in {old.run_id}", variant, scenario),
+            side_of(new, f"{variant} in {new.run_id}", variant, scenario),
         )
         for scenario, variant in planned[0]
-        if (scenario, variant) in planned[1]
+        if (scenario, variant) in planned[1] and not variant.endswith(CONTROL)
     ]
-
-
-def noise_of(judged: Iterable[Judged]) -> dict[tuple[str, str], float]:
-    """Return (scenario, figure's name) -> the largest relative difference that A/A comparisons showed."""
-    worst: dict[tuple[str, str], float] = {}
-    for one in judged:
-        if one.effect is not None:
-            key = (one.scenario, one.figure.name)
-            worst[key] = max(worst.get(key, 0.0), one.effect.size)
-    return worst

@@ -14,7 +14,8 @@ from statistics import fmean
 from typing import Any
 
 from orchestrator.model import CONTROL, Run
-from orchestrator.verdicts.compare import FIGURES, Figure, Judged, Side, judge_pairs, side
+from orchestrator.verdicts.ceiling import with_ceilings
+from orchestrator.verdicts.compare import FIGURES, Figure, Judged, Side, judge_pairs, side_of
 from orchestrator.verdicts.history import image_of
 
 Key = tuple[str, str]  # scenario, name of the figure
@@ -37,11 +38,12 @@ def compare_nights(old: Run, new: Run, worth: Amount, noise: Amount, stable: Seq
     """Judge every pairing that both runs planned.
 
     worth, noise: as judge_pairs takes them. stable: variants that nobody changes; one whose image is not that of the
-    baseline's run is no witness. A stable variant itself is judged by the others; where it is the only one, nobody can
-    tell it from the machine, and it is not judged.
-    Where the stable variants disagree, or measured nothing, a figure is judged as it is.
+    baseline's run is no witness, and one whose own figure is not known, or only a bound, is none of that figure. A
+    stable variant itself is judged by the others; where it is the only one, nobody can tell it from the machine, and it
+    is not judged.
+    Where the stable variants disagree, or none of them is a witness, a figure is judged as it is.
     """
-    sides = _sides(old, new)
+    sides = _sides(with_ceilings(old), with_ceilings(new))
     plain = judge_pairs([(key[0], *pair) for key, pair in sides.items()], worth, noise, between_runs=True)
     by_key = {(one.scenario, one.figure.name, one.candidate): one for one in plain}
     ran = {variant for _, variant in sides}
@@ -49,35 +51,49 @@ def compare_nights(old: Run, new: Run, worth: Amount, noise: Amount, stable: Seq
     witnesses = [name for name in stable if name in ran and name not in changed]
     remarks = [f"{name} is no witness of the machine: its image is not the baseline's" for name in changed]
     machine: dict[Key, float] = {}
-    trusted: dict[str, list[Figure]] = {}
+    believed: dict[Key, list[str]] = {}
+    silent: dict[tuple[str, str, str], list[str]] = {}  # scenario, witness, why -> figures
     for scenario in dict.fromkeys(scenario for scenario, _ in sides):
         for figure in FIGURES:
             said = [by_key[key] for name in witnesses if (key := (scenario, figure.name, name)) in by_key]
-            moved = [one for one in said if one.word in ("better", "worse")]
-            if not said:
+            for one in said:
+                if not _is_known(one):
+                    silent.setdefault((scenario, one.candidate, one.reason), []).append(figure.title)
+            known = [one for one in said if _is_known(one)]
+            moved = [one for one in known if one.word in ("better", "worse")]
+            if not known:
                 continue
-            if moved and (len(moved) < len(said) or len({one.word for one in moved}) > 1):
+            if moved and (len(moved) < len(known) or len({one.word for one in moved}) > 1):
                 names = ", ".join(f"{one.candidate} {one.word}" for one in moved)
                 remarks.append(f"{scenario}, {figure.title}: the stable variants disagree ({names}); judged as it is")
                 continue
-            trusted.setdefault(scenario, []).append(figure)
+            believed[scenario, figure.name] = [one.candidate for one in known]
             if moved:
                 logs = [math.log(one.effect.ratio) for one in moved if one.effect is not None]
                 machine[scenario, figure.name] = math.exp(fmean(logs))
+    remarks += [
+        f"{name} is no witness on {scenario} of {', '.join(titles)}: {why}"
+        for (scenario, name, why), titles in silent.items()
+    ]
     corrected = [
-        (scenario, *_corrected(pair, others, trusted.get(scenario, ())))
-        for (scenario, variant), pair in sides.items()
-        if (others := _others(sides, scenario, variant, witnesses)) is not None
+        (scenario, *_corrected(sides, scenario, variant, believed))
+        for scenario, variant in sides
+        if variant not in witnesses or any((scenario, name) in sides for name in witnesses if name != variant)
     ]
     return Compared(judge_pairs(corrected, worth, noise, between_runs=True), by_key, machine, tuple(remarks))
+
+
+def _is_known(one: Judged) -> bool:
+    """Whether a witness' figure is one: measured often enough on both nights, and no bound."""
+    return one.effect is not None and not any(one.censored)
 
 
 def _sides(old: Run, new: Run) -> dict[tuple[str, str], tuple[Side, Side]]:
     planned = [dict.fromkeys((spec.scenario, spec.variant) for spec in run.plan.trials) for run in (old, new)]
     return {
         (scenario, variant): (
-            side("baseline", variant, scenario, old.trials),
-            side(variant, variant, scenario, new.trials),
+            side_of(old, "baseline", variant, scenario),
+            side_of(new, variant, variant, scenario),
         )
         for scenario, variant in planned[0]
         if (scenario, variant) in planned[1] and not variant.endswith(CONTROL)
@@ -88,27 +104,27 @@ def _is_another_image(old: Run, new: Run, name: str) -> bool:
     return bool(image_of(old, name)) and image_of(old, name) != image_of(new, name)
 
 
-def _others(
-    sides: Mapping[tuple[str, str], tuple[Side, Side]], scenario: str, variant: str, witnesses: Sequence[str]
-) -> list[tuple[Side, Side]] | None:
-    """Return the witnesses of a variant under a scenario; None: it is one itself, and the only one."""
-    others = [sides[scenario, name] for name in witnesses if name != variant and (scenario, name) in sides]
-    return None if variant in witnesses and not others else others
-
-
 def _corrected(
-    pair: tuple[Side, Side], others: Sequence[tuple[Side, Side]], figures: Sequence[Figure]
+    sides: Mapping[tuple[str, str], tuple[Side, Side]],
+    scenario: str,
+    variant: str,
+    believed: Mapping[Key, Sequence[str]],
 ) -> tuple[Side, Side]:
-    """Return both sides with each of the figures over what the others measured in the same block.
+    """Return both sides with each figure over what its other witnesses measured in the same block.
 
-    Scaled by the others' level in the baseline, so that the numbers stay of a natural size.
+    Scaled by their level in the baseline, so that the numbers stay of a natural size. A figure without a witness is
+    left as it is; one whose only witness is the variant itself is taken out.
     """
-    baseline, candidate = pair
-    for figure in figures:
-        then, now = (_level([other[which] for other in others], figure) for which in (0, 1))
-        if not (then and now):
+    baseline, candidate = sides[scenario, variant]
+    for figure in FIGURES:
+        names = believed.get((scenario, figure.name))
+        if names is None:
             continue
-        scale = math.exp(fmean(math.log(value) for value in then.values()))
+        others = [sides[scenario, name] for name in names if name != variant]
+        then, now = (_level([other[which] for other in others], figure) for which in (0, 1))
+        if others and not (then and now):  # never in the same block
+            continue
+        scale = math.exp(fmean(math.log(value) for value in then.values())) if then else 1.0
         baseline, candidate = _over(baseline, figure, then, scale), _over(candidate, figure, now, scale)
     return baseline, candidate
 
@@ -129,4 +145,4 @@ def _over(one: Side, figure: Figure, level: Mapping[int, float], scale: float) -
         fair = value / level[block] * scale if value is not None and block in level else None
         changed: dict[str, Any] = {figure.name: fair}
         trials[block] = replace(trial, metrics=replace(trial.metrics, **changed))
-    return Side(one.name, trials)
+    return replace(one, trials=trials)

@@ -15,7 +15,7 @@ import numpy as np
 from otava.series import AnalysisOptions, AnalyzedSeries, Metric, Series
 
 from orchestrator.model import CONTROL, Run
-from orchestrator.verdicts.compare import FIGURES, Figure
+from orchestrator.verdicts.compare import FIGURES, Figure, differences, load_of
 
 # A tenth of otava's default. A night looks at some forty series (variants x scenarios x figures), and each night anew.
 # Measured on 400 stationary histories of 60 nights: at 0.001 one false change in ten nights of forty series, at 0.0001
@@ -81,17 +81,22 @@ def read_histories(runs: Sequence[Run]) -> tuple[History, ...]:
     """Return every figure that some night measured, by variant and scenario; second names are left out.
 
     runs: of one suite and one machine, the oldest first. A night without a valid value of a figure is no point of its
-    series. Trials that had to do without a setting (ablations) do not count.
+    series, nor is one whose load was declared otherwise than the newest's. Trials that had to do without a setting
+    (ablations) do not count.
     """
     points: dict[tuple[str, str, str], list[Point]] = {}
     for run in runs:
+        others = {
+            scenario
+            for scenario in {spec.scenario for spec in run.plan.trials}
+            if differences(load_of(run, scenario), load_of(runs[-1], scenario))
+        }
         values: dict[tuple[str, str, str], list[float]] = {}
         for trial in run.trials:
-            if trial.void is not None or trial.spec.reverted or trial.spec.variant.endswith(CONTROL):
+            if trial.spec.reverted or trial.spec.variant.endswith(CONTROL) or trial.spec.scenario in others:
                 continue
             for figure in FIGURES:
-                value = figure.read(trial.metrics)
-                if value is not None and value > 0.0:
+                if (value := figure.of(trial)) is not None:
                     values.setdefault((trial.spec.scenario, trial.spec.variant, figure.name), []).append(value)
         for key, found in values.items():
             points.setdefault(key, []).append(Point(run.run_id, run.started_at, median(found)))
@@ -192,7 +197,7 @@ def _is_shared(
 
 
 def what_differs(runs: Sequence[Run], place: int, variant: str) -> tuple[str, ...]:
-    """Return what a night's host facts say otherwise than the night before's: "kernel 6.17 -> 6.18"."""
+    """Return what of host, profile, scenarios and images is another than the night before: "kernel 6.17 -> 6.18"."""
     if place == 0:
         return ()
     before, after = runs[place - 1].host, runs[place].host
@@ -201,6 +206,12 @@ def what_differs(runs: Sequence[Run], place: int, variant: str) -> tuple[str, ..
         f"{name.replace('_', ' ')} {before[name]} -> {after[name]}"
         for name in names
         if name in before and name in after and before[name] != after[name]
+    ]
+    was, is_now = runs[place - 1].declared, runs[place].declared
+    said += [
+        f"{name} declared otherwise ({what})"
+        for name in was
+        if name.startswith(("profile ", "scenario ")) and (what := differences(was[name], is_now.get(name)))
     ]
     for image in (variant, "swarm"):
         old, new = image_of(runs[place - 1], image), image_of(runs[place], image)

@@ -163,8 +163,8 @@ def _ramp(counted: Counted, values: Found, missing: dict[str, str]) -> None:
     held = [step for step in counted.steps if not step.binds]
     missing["connections_failed"] = f"ramp: {_AS_NEEDED}"
     if counted.breaking_point is None or not held:
-        bound = f": {counted.steps[0].binds} bound at the first, {counted.steps[0].offered:,.10g}"
-        why = _NO_STEP + (bound if counted.steps else "")
+        first = next(iter(counted.steps), None)  # none: somebody stopped it
+        why = _NO_STEP + (f": {first.binds} bound at the first, {first.offered:,.10g}" if first else "")
         missing |= dict.fromkeys(("breaking_point", "throughput_per_s", "connections_held"), why)
         missing["connections_requested"] = why
         return

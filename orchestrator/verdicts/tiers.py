@@ -26,7 +26,7 @@ class Tiers:
     figure: Figure
     groups: tuple[tuple[str, ...], ...]  # best first; inside one from the best seen to the worst
     typical: dict[str, float]  # variant -> geometric mean over its valid trials
-    bounds: frozenset[str]  # variants whose figure is a bound: the generator was the limit
+    bounds: frozenset[str]  # variants whose figure is a bound: the load was the limit
     left_out: tuple[str, ...]  # variants with fewer valid trials than a verdict needs
 
 
@@ -57,7 +57,11 @@ def tier_run(
 
 
 def only(run: Run, variants: Collection[str]) -> Run:
-    """Return the run as if it had these variants alone: the family that a correction is for is what was asked."""
+    """Return the run as if it had these variants alone: the family that a correction is for is what was asked.
+
+    The others' ceilings stay in the notes: who came up to one did so whether it is asked about or not.
+    """
+    run = with_ceilings(run)
     return replace(
         run,
         plan=replace(run.plan, trials=tuple(spec for spec in run.plan.trials if spec.variant in variants)),

@@ -141,3 +141,15 @@ def test_a_void_window_enters_no_comparison() -> None:
 
     assert (3, 4) not in _both(pool, SECOND)
     assert ROUNDS * WINDOWS - 1 == len(_both(pool, SECOND))
+
+
+def test_what_lacks_comparisons_spoils_its_own_lines_only() -> None:
+    """Half of the slower build's windows are void: the A/A line has all that it promised."""
+    pool = a_pool(8)
+    pool[THIRD] = {
+        place: replace(one, void="a worker went") if place[1] < 5 else one for place, one in pool[THIRD].items()
+    }
+    outcome = concluded(pool)
+
+    assert "" == outcome.measured[FALSE_ALARMS].spoilt
+    assert outcome.measured[FOUND].spoilt.startswith("10 comparisons of 10 blocks instead of 20 of 10")

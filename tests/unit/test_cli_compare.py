@@ -171,3 +171,50 @@ def test_three_variants_are_put_into_tiers(root: Path) -> None:
     )  # fmt: skip
     assert ([], [], True) == (tiers["bounds"], tiers["left_out"], tiers["typical"]["a"] > tiers["typical"]["c"])
     assert any(line.rstrip().endswith(("1. a, b  2. c", "1. b, a  2. c")) for line in done.output.splitlines())
+
+
+def keep(root: Path, *runs: Run) -> None:
+    with open_store(root / "results" / "lab.db") as store:
+        for run in runs:
+            store.begin_run(run.run_id, run.suite, run.started_at, {}, run.plan)
+            for one in run.trials:
+                store.add_trial(run.run_id, one)
+
+
+def void(run: Run, variant: str, why: str) -> Run:
+    trials = (replace(one, void=why) if one.spec.variant == variant else one for one in run.trials)
+    return replace(run, trials=tuple(trials))
+
+
+def test_a_pairing_without_a_figure_on_either_side_ends_with_4(root: Path) -> None:
+    """Every trial of slow is void in both runs: nothing can be said of it, whatever fast shows."""
+    runs = (a_run(f"2026112{n}T0-nightly-{n:06x}", {"fast": around(1e3, n), "slow": around(800.0, n)}) for n in (6, 7))
+    keep(root, *(void(run, "slow", "a worker died") for run in runs))
+    done = compare(root, "20261126", "20261127")
+
+    assert 4 == done.exit_code
+    assert "lab: undecided: slow in 20261127T0-nightly-000007 on plain: neither side has a figure" in done.output
+
+
+def test_what_this_machine_refuses_on_both_sides_is_passed_over_where_something_else_ran(root: Path) -> None:
+    """As of a run: unsupported counts only where there is nothing else."""
+    runs = [a_run(f"2026112{n}T0-nightly-{n:06x}", {"fast": around(1e3, n), "slow": around(800.0, n)}) for n in (6, 7)]
+    refused = [void(run, "slow", "unsupported: io_uring: EPERM") for run in runs]
+    alone = [void(replace(run, run_id=f"{run.run_id}-0"), "fast", "unsupported: x") for run in refused]
+    keep(root, *refused, *alone)
+
+    assert 0 == compare(root, "20261126T0-nightly-000006", "20261127T0-nightly-000007").exit_code
+    assert 4 == compare(root, "20261126T0-nightly-000006-0", "20261127T0-nightly-000007-0").exit_code
+
+
+def test_an_a_a_control_is_the_floor_and_no_candidate(root: Path) -> None:
+    """Two nights: the second name is not compared; what it differed by hides a difference that is no larger."""
+    old = a_run("20261126T0-nightly-000006", {"fast": around(1e3, 1), "fast~control": around(1e3, 2)})
+    new = a_run("20261127T0-nightly-000007", {"fast": around(940.0, 3), "fast~control": around(850.0, 4)})
+    keep(root, old, new)
+    done = compare(root, "20261126", "20261127", "--json")
+
+    assert 0 == done.exit_code
+    assert [("fast in 20261127T0-nightly-000007", "no difference")] == [
+        (one["candidate"], one["verdict"]) for one in json.loads(done.stdout)["verdicts"]
+    ]

@@ -73,7 +73,7 @@ EXPECTED = {
     "tab": ":6: expected YAML, saw: found character '\\t' that cannot start any token; indent with spaces, not tabs",
     "tag-python": ":21 suites.quick.trials: the tag '!!python/object/apply:os.getpid' is not allowed; write the value",
     "tag-str": ":14 scenarios.wait.kind: the tag '!!str' is not allowed; write the value without a tag",
-    "threshold-figure": ":27 thresholds.everywhere.throughputs: unknown key; write 'throughput' (known: cpu_",
+    "threshold-figure": ":27 thresholds.everywhere.throughputs: unknown key; write 'throughput' (known: brea",
     "threshold-scenario": ":27 thresholds.scenarios.plane: 'plane' is not a scenario; write 'plain' (known: plain,",
     "threshold-unit": ":27 thresholds.everywhere.throughput: expected a percentage, saw 3; write it as in '3%'",
     "threshold-zero": ":27 thresholds.everywhere.p99: expected more than 0% and at most 1000%, saw '0%'; write '3%'",

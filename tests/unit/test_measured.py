@@ -245,3 +245,13 @@ def test_sockets_that_no_cgroup_accounts_are_inet_diags_to_tell() -> None:
         "only holds look at sockets by inet_diag, with all of them open",
     ] == reasons
     assert [True, False, False, False] == [is_by_diag(one, measure(one)[0]) for one in (seen, v2, stale, none)]
+
+
+def test_a_ramp_that_was_stopped_in_its_first_step_measured_nothing() -> None:
+    """Somebody pressed stop: there is no step to name, and no traceback."""
+    stairs = Ramp("connections", 50.0, 100.0, 1.5, 2.0, 1.0, 0.01, 0.2)
+    scenario = Scenario("r", "", "ramp", "/plain", 400, 0.0, 0.0, 0.0, 10.0, ramp=stairs)
+    metrics, missing = measure(Counted(scenario, {}, {}, None, BEFORE, None, None, AFTER))
+
+    assert (None, None) == (metrics.breaking_point, metrics.throughput_per_s)
+    assert "no step of the ramp held" == missing["breaking_point"]

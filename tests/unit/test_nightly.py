@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from orchestrator import cli, closing, resume
 from orchestrator import nightly as module
 from orchestrator.errors import BadInput, EnvironmentMissing, StoreDamaged
-from orchestrator.model import Lab, Run
+from orchestrator.model import Lab, LeftOut, Run
 from orchestrator.results.baseline import Accepted, accept, read_baselines
 from orchestrator.results.folder import write_run
 from orchestrator.results.nights import is_closed
@@ -551,3 +551,16 @@ def test_options_that_contradict_each_other_are_refused(root: Path, arguments: l
 
     assert isinstance(done.exception, BadInput)
     assert said in str(done.exception)
+
+
+def test_a_variant_that_was_left_out_for_failing_verification_is_a_failed_night(
+    root: Path, nights: list[Run | BaseException]
+) -> None:
+    """It did not run, so nothing of it is worse; the night is not fine."""
+    tonight = steady(1, {name: LEVELS[name] for name in ("fast", "rock")})
+    left = LeftOut("stone", "plain", "failed verification: 1 check failed: nul. Try: lab verify stone")
+    nights.append(replace(tonight, plan=replace(tonight.plan, left_out=(left,))))
+    done = lab(root, "nightly")
+
+    assert 1 == done.exit_code
+    assert "lab: a regression: Stone failed verification" in done.stderr

@@ -111,6 +111,14 @@ def test_a_run_without_a_valid_trial_says_nothing_about_anybody() -> None:
     ).sentences
 
 
+def test_an_ablation_without_a_valid_trial_finds_no_setting_harmless() -> None:
+    """As of any run; killed before its first trial it says the same."""
+    void = a_run(*(of_kind("hold", "c-epoll", setting, void="no worker") for setting in ("", "nofile=1024")))
+    nothing = ("No trial of this run is valid, so it says nothing about any variant.",)
+
+    assert [nothing, nothing] == [read_run(run).sentences for run in (void, replace(void, trials=()))]
+
+
 def test_a_void_pairing_is_named_beside_what_was_found() -> None:
     """It is not silently missing."""
     said = read_run(a_run(trial("c-epoll"), trial("c-threads", void="no worker"))).sentences[-1]
@@ -207,6 +215,14 @@ def test_junit_marks_the_void_and_the_unfinished() -> None:
         "plain c-threads block 1": [("error", "no worker")],
         "plain c-poll block 1": [("skipped", "did not finish")],
     } == seen
+
+
+def test_junit_carries_whatever_a_server_said() -> None:
+    """XML has no form for most control characters; the reason is shown with them in words."""
+    text = render_junit([a_run(trial("c-epoll", void="unsupported: \x1b[31mno\x00 <b>"))])
+    (error,) = ElementTree.fromstring(text).iter("error")
+
+    assert r"unsupported: \x1b[31mno\x00 <b>" == error.get("message")
 
 
 def held(variant: str, connections: int, each: float, block: int = 0) -> TrialResult:
@@ -319,3 +335,35 @@ def test_every_row_leads_to_its_trials_and_every_trial_to_its_row(tmp_path: Path
     assert set(aims) <= set(anchors)
     assert len(anchors) == len(set(anchors))
     assert 'data-variant="c-epoll"' in text
+
+
+def test_what_one_image_shows_against_itself_is_no_difference_on_the_page_either() -> None:
+    """The A/A control's tenth hides a twentieth, beside another night and in the tiers, as in `lab compare`."""
+
+    def night(run_id: str, **rates: float) -> Run:
+        trials = [trial(name.replace("_", "~"), block=b, throughput_per_s=rate * (1 + 0.001 * ((b * 3) % 5)))
+                  for b in range(6) for name, rate in rates.items()]  # fmt: skip
+        return replace(a_run(*trials), run_id=run_id)
+
+    old = night("20261122T0-nightly-aaaaaa", a=1000.0, b=950.0)
+    new, bare = (night("20261123T0-nightly-bbbbbb", a=950.0, b=1000.0, **more) for more in ({"a_control": 855.0}, {}))
+    words = [
+        [one.word for _, judged in beside.judged for one in judged if one.figure.name == "throughput_per_s"]
+        for run in (new, bare) if (beside := read_beside([old, run], lambda *_: 0.03)) is not None
+    ]  # fmt: skip
+    tiers = [{cell.text for cell in read_run(run).tables[0].rows[0]} for run in (new, bare)]
+
+    assert [["no difference"] * 2, ["worse", "better"]] == words
+    assert [True, False] == ["b (1,002/s), a (952/s)" in row for row in tiers]
+
+
+def test_two_runs_of_which_nothing_is_valid_are_still_a_page() -> None:
+    """No figure on either side, so no table of them; an answer within less than a µs has its place on the axis."""
+    runs = [replace(a_run(trial("c-epoll", void="no worker")), run_id=run_id) for run_id in ("one", "two")]
+    beside = read_beside(runs, lambda *_: 0.03)
+    quick = read_run(a_run(trial("c-epoll", histogram_us={0: 5})))
+
+    assert beside is not None
+    assert ("two beside one: nothing that both measured.",) == beside.sentences
+    assert "two beside one" in render_html("both", [read_run(run) for run in runs], lambda run_id: run_id, beside)
+    assert "plain-latency" in {chart.name for chart in quick.sections[0].charts}

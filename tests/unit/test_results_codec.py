@@ -93,6 +93,13 @@ def test_trial_kept_by_an_earlier_lab_is_still_read() -> None:
         (dump(TRIAL).replace('"read_backs":[', '"read_backs":7,"x":['), "read_backs"),
         (dump(TRIAL).replace('"bounds":[', '"bounds":[3,'), "Bound: expected an object, found int"),
         (dump(TRIAL).replace('"offered":50.0,', ""), "Step lacks 'offered'"),
+        (dump(TRIAL).replace('"offered":50.0', '"offered":NaN'), "NaN is no number"),
+        (dump(TRIAL).replace('"offered":50.0', '"offered":-Infinity'), "-Infinity is no number"),
+        (dump(TRIAL).replace('"offered":50.0', '"offered":1e999'), "1e999 is no number"),
+        (dump(TRIAL).replace('{"312":4', '{"312":1e999'), "1e999 is no number"),
+        (dump(TRIAL).replace('"ListenOverflows":12.0', f'"ListenOverflows":{10**400}'), "TrialResult.counters"),
+        (dump(TRIAL).replace('"ECONNRESET in receive":2', '"ECONNRESET in receive":"x"'), "Metrics.errors"),
+        (dump(TRIAL).replace('"ListenOverflows":12.0', '"ListenOverflows":null'), "TrialResult.counters"),
     ],
 )
 def test_damaged_document_says_where(text: str, expected: str) -> None:

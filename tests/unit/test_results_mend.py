@@ -97,6 +97,22 @@ def test_an_empty_folder_gets_an_empty_database_without_a_word(tmp_path: Path) -
         assert () == store.list_runs()
 
 
+def test_a_trial_that_only_the_damaged_one_has_comes_along(tmp_path: Path) -> None:
+    """A kill between row and file, and then a damaged page of another run: the trial is not lost."""
+    put(tmp_path, run(6, 4, finished=False))
+    trial_file(tmp_path, RUN_ID, run().plan.trials[3]).unlink()
+    put(tmp_path, run(40, run_id=OTHER))
+    connection = sqlite3.connect(database(tmp_path))
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.close()
+    spoil(tmp_path, lambda content: content.__setitem__(slice((pages - 1) * 4096, pages * 4096), b"\xa5" * 4096))
+    said: list[str] = []
+    with open_results(tmp_path, said.append) as store:
+        assert run(6, 4, finished=False) == store.read_run(RUN_ID)
+
+    assert "from 2 run folders (43 trials), 0 more runs (1 trials) from what could still be read of it" in said[0]
+
+
 def test_what_can_be_read_of_the_damaged_one_comes_along(tmp_path: Path) -> None:
     """A run whose folder was pruned is in the database only; a page of another one is trampled."""
     put(tmp_path, run(), folder=False)
@@ -110,7 +126,7 @@ def test_what_can_be_read_of_the_damaged_one_comes_along(tmp_path: Path) -> None
         assert run() == store.read_run(RUN_ID)
         assert run(40, run_id=OTHER) == store.read_run(OTHER)
 
-    assert "from 1 run folders (40 trials), 1 more from what could still be read of it" in said[0]
+    assert "from 1 run folders (40 trials), 1 more runs (6 trials) from what could still be read of it" in said[0]
 
 
 def test_a_file_that_cannot_be_read_is_named_and_costs_its_trial_only(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from orchestrator.carry import take_up
 from orchestrator.model import Metrics, Run
 from orchestrator.results.folder import read_run_folder, run_folder, trial_file, write_run, write_trial
 from orchestrator.results.mend import database
 from orchestrator.results.reconcile import reconcile
 from orchestrator.results.store import open_store
-from tests.unit.kept_runs import RUN_ID, put, run, trial
+from tests.unit.kept_runs import RUN_ID, SESSION, put, run, trial
 
 
 def nobody(_owner: Mapping[str, object]) -> bool:
@@ -154,3 +156,17 @@ def test_folders_that_hold_no_run_are_passed_over(tmp_path: Path) -> None:
         assert () == store.list_runs()
     assert [f"{runs}/another: passed over", f"{runs}/torn: passed over"] == [line.split(",")[0] for line in said]
     assert f"it says that it is the run '{RUN_ID}'" in said[0]
+
+
+def test_the_folder_of_a_run_that_was_given_up_may_be_deleted(tmp_path: Path) -> None:
+    """Pruned like any night's: what the database has is not written again, unless somebody goes on with it."""
+    put(tmp_path, run(6, 3, finished=False), folder=False)
+    with open_store(database(tmp_path)) as store:
+        store.abort_run(RUN_ID, "t", "the next night came")
+    said, kept = settle(tmp_path)
+    is_there = run_folder(tmp_path, RUN_ID).exists()
+    with open_store(database(tmp_path)) as store:
+        take_up(store, tmp_path, replace(kept, sessions=(*kept.sessions, SESSION)))
+
+    assert ((), False) == (said, is_there)
+    assert kept.trials == read_run_folder(run_folder(tmp_path, RUN_ID)).run.trials

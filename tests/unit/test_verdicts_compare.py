@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestrator.model import Metrics, TrialResult, TrialSpec
-from orchestrator.verdicts.compare import Judged, Side, judge_pairs, noise_of, side
+from orchestrator.model import Kind, Metrics, TrialResult, TrialSpec
+from orchestrator.verdicts.compare import Judged, Side, judge_pairs, side
 from orchestrator.verdicts.tiers import tiers
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
@@ -104,14 +104,35 @@ def test_one_lucky_pair_in_a_family_is_corrected_away() -> None:
     assert {"no difference"} != set(alone)  # judged one by one, some would have been called
 
 
-def test_noise_is_the_largest_that_the_same_showed_against_itself() -> None:
-    """By scenario and figure."""
-    same = judge_pairs(
-        [("plain", a_side("a", around(1000.0, 11)), a_side("a", around(1050.0, 12)))], lambda *_: 0.0, lambda *_: 0.0
-    )
+def of_kind(kind: Kind, variant: str, bound_by: str = "", **metrics: Sequence[float]) -> Side:
+    """The trials of a scenario of this kind; metrics: field -> one value a block."""
+    made = []
+    for block, values in enumerate(zip(*metrics.values(), strict=True)):
+        one = trial(block, variant, None)
+        measured = Metrics(**dict(zip(metrics, values, strict=True)))
+        made.append(replace(one, spec=replace(one.spec, kind=kind), metrics=measured, bound_by=bound_by))
+    return side(variant, variant, "plain", made)
 
-    assert [("plain", "throughput_per_s")] == list(noise_of(same))
-    assert 0.03 < noise_of(same)["plain", "throughput_per_s"] < 0.07
+
+def test_whoever_holds_fewer_connections_is_worse() -> None:
+    """What each costs and how long it waits may be the same; elsewhere the throughput says it."""
+    all_of_them, some = [2000.0] * 8, [1400.0] * 8
+    found = judged(of_kind("hold", "a", connections_held=all_of_them), of_kind("hold", "b", connections_held=some))
+    closed = [of_kind("closed", name, connections_held=held) for name, held in (("a", all_of_them), ("b", some))]
+
+    assert ("connections_held", "worse") == (found.figure.name, found.word)
+    assert () == judge_pairs([("plain", closed[0], closed[1])], lambda *_: 0.03, lambda *_: 0.0)
+
+
+def test_whoever_breaks_earlier_is_worse_unless_the_load_ended_first() -> None:
+    """A ramp that its last step or its generator ended has found no breaking point of the server."""
+    early, late = [600.0] * 8, [1200.0] * 8
+    far, near = (of_kind("ramp", name, "latency", breaking_point=at) for name, at in (("a", late), ("b", early)))
+    stopped = [of_kind("ramp", "c", why, breaking_point=early) for why in ("generator", "nothing up to 600")]
+
+    assert "worse" == judged(far, near).word
+    assert ["undecided", "undecided"] == [judged(far, one).word for one in stopped]
+    assert "better" == judged(near, of_kind("ramp", "d", "generator", breaking_point=late)).word
 
 
 def test_neighbours_that_cannot_be_told_apart_share_a_tier() -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.model import Run
+from orchestrator.model import Run, TrialResult
 from orchestrator.verdicts.drift import Compared, compare_nights
+from orchestrator.verdicts.validity import GENERATOR_LIMITED
 from tests.unit.nights import a_night, host, steady
 
 LEVELS = {"fast": 1000.0, "rock": 500.0, "stone": 300.0}
@@ -117,3 +118,76 @@ def test_pairings_that_one_night_lacks_are_left_out() -> None:
     table: Mapping[str, str] = words(compared(old, new))
 
     assert {"fast": "no difference"} == table
+
+
+def changed(run: Run, variant: str, blocks: range, **changes: object) -> Run:
+    """The run with some trials of a variant changed: fields of TrialResult by name."""
+    trials = [
+        replace(t, **changes) if t.spec.variant == variant and t.spec.block in blocks else t  # type: ignore[arg-type]
+        for t in run.trials
+    ]
+    return replace(run, trials=tuple(trials))
+
+
+def test_a_witness_of_which_too_little_is_known_hides_no_regression() -> None:
+    """Stone has three valid trials: it is undecided itself, and nobody else loses blocks for it."""
+    new = changed(night(2, fast=900.0), "stone", range(7), void="a worker died")
+    found = compared(night(1), new)
+    alone = compared(night(1), new, stable=("stone",))
+
+    assert {"fast": "worse", "stone": "undecided"} == words(found)  # nobody is left to judge rock by
+    assert {"fast": "worse", "rock": "no difference"} == words(alone)
+    assert (
+        "stone is no witness on plain of throughput: a side has 3 valid trials; 6 are needed to tell a difference from "
+        "luck",
+    ) == found.remarks
+
+
+def test_a_bound_is_no_witness() -> None:
+    """Stone was held back by the load: what it lost is not the machine's."""
+    old, new = (
+        changed(steady(n, {"fast": 300.0, "rock": 500.0, "stone": at}), "stone", range(10), notes=(GENERATOR_LIMITED,))
+        for n, at in ((1, 1000.0), (2, 800.0))
+    )
+    found = compared(old, new)
+    (fast,) = [one for one in found.judged if one.candidate == "fast"]
+
+    assert "no difference" == fast.word
+    assert fast.effect is not None
+    assert 1.0 == pytest.approx(fast.effect.ratio, abs=0.02)
+
+
+def test_witnesses_that_never_meet_in_a_block_correct_nothing() -> None:
+    """Each has six valid trials tonight, none in a block of the other's: the figure is judged as it is."""
+    new = changed(night(2, fast=900.0), "stone", range(5), void="a worker died")
+    new = changed(new, "rock", range(5, 10), void="a worker died")
+    twelve = replace(new, trials=(*new.trials, *_later(night(3), {"rock": (0,), "stone": (9,)})))
+
+    assert "worse" == words(compared(night(1), twelve))["fast"]
+
+
+def _later(run: Run, blocks: Mapping[str, tuple[int, ...]]) -> list[TrialResult]:
+    """Some trials of a run, as of blocks that no other variant has."""
+    found = [t for t in run.trials if t.spec.block in blocks.get(t.spec.variant, ())]
+    return [replace(t, spec=replace(t.spec, block=100 + n)) for n, t in enumerate(found)]
+
+
+def test_a_variant_at_the_loads_ceiling_tonight_is_a_bound() -> None:
+    """It came up to whoever filled the generator: that it answered less is not known to be its own doing."""
+    old, new = steady(1, {"fast": 1100.0, "wild": 1000.0}), steady(2, {"fast": 995.0, "wild": 1000.0})
+    free = compared(old, new, stable=())
+    found = compared(old, changed(new, "wild", range(10), notes=(GENERATOR_LIMITED,)), stable=())
+
+    assert ("worse", "undecided") == (words(free)["fast"], words(found)["fast"])
+
+
+def test_another_load_is_no_comparison() -> None:
+    """Twice the connections, twice as fast: nobody became better. A field that one lab only knows does not count."""
+    old, new = night(1), steady(2, {name: 2.0 * level for name, level in LEVELS.items()})
+    fifty, hundred = ({"scenario plain": {"connections": n, "users": "auto"}} for n in (50, 100))
+    found = compared(replace(old, declared=fifty), replace(new, declared=hundred))
+    same = compared(replace(old, declared=fifty), replace(night(2), declared={"scenario plain": {"connections": 50}}))
+
+    assert {"undecided"} == set(words(found).values())
+    assert {"it is another load: connections 50 -> 100"} == {one.reason for one in found.judged}
+    assert {"no difference"} == set(words(same).values())

@@ -145,3 +145,17 @@ def test_another_machines_nights_are_no_part_of_a_history() -> None:
     elsewhere = replace(here, host=host(cpu_model="another CPU"))
 
     assert (here, newer) == on_one_machine([here, elsewhere, newer], here)
+
+
+def test_a_history_is_of_one_load() -> None:
+    """Nights before the scenario was declared otherwise are no part of it; what_differs says since when."""
+    runs = history_of([{"fast": 1000.0}] * 8 + [{"fast": 2000.0}] * 8)
+    runs = [
+        replace(run, declared={"scenario plain": {"connections": 50 if place < 8 else 100}})
+        for place, run in enumerate(runs)
+    ]
+    (found,) = read_histories(runs)
+
+    assert [run.run_id for run in runs[8:]] == [point.run_id for point in found.points]
+    assert () == find_all_changes(runs, lambda *_: LEAST, [])
+    assert ("scenario plain declared otherwise (connections 50 -> 100)",) == what_differs(runs, 8, "fast")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.model import Metrics, Plan, Run, TrialResult
-from orchestrator.verdicts.tiers import tier_run
+from orchestrator.verdicts.tiers import only, tier_run
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
 from tests.unit.test_verdicts_compare import around, trials
 
@@ -59,3 +59,12 @@ def test_two_at_the_ceiling_of_the_load_share_a_tier() -> None:
     (found,) = tier_run(a_run(first, second), lambda *_: 0.03)
 
     assert ((("a", "b"),), frozenset({"a", "b"})) == (found.groups, found.bounds)
+
+
+def test_a_ceiling_stays_when_whoever_showed_it_is_not_asked_about() -> None:
+    """Both came up to what the load gave wild: a twentieth between them may be the load's."""
+    wild = [replace(one, notes=(GENERATOR_LIMITED,)) for one in trials("wild", [1000.0] * 8)]
+    run = a_run(wild, trials("a", around(980.0, 1, spread=0.002)), trials("b", around(1030.0, 2, spread=0.002)))
+    (found,) = tier_run(only(run, ("a", "b")), lambda *_: 0.03)
+
+    assert ((("b", "a"),), frozenset({"a", "b"})) == (found.groups, found.bounds)

@@ -13,6 +13,7 @@ from orchestrator.report.page.cells import Cell, Table
 from orchestrator.report.page.charts import BARS, COLOURS, Bars, Chart, bars_height, finished
 from orchestrator.report.page.judged import change_text, figure_text
 from orchestrator.verdicts.compare import Judged, judge_pairs, pairs_between
+from orchestrator.verdicts.noise import floor_of
 from orchestrator.verdicts.summary import Summary, summarise_run
 
 _ORDER = ("worse", "better", "undecided", "no difference")
@@ -36,7 +37,7 @@ def read_beside(runs: Sequence[Run], thresholds: Callable[[str, str], float]) ->
         return None
     first, *later = runs
     judged = tuple(
-        (run.run_id, judge_pairs(pairs, thresholds, lambda *_: 0.0, between_runs=True))
+        (run.run_id, judge_pairs(pairs, thresholds, floor_of([first, run]), between_runs=True))
         for run in later
         if (pairs := pairs_between(first, run))
     )
@@ -45,7 +46,7 @@ def read_beside(runs: Sequence[Run], thresholds: Callable[[str, str], float]) ->
     rows = {run.run_id: summarise_run(run) for run in runs}
     return Beside(
         sentences=tuple(_sentence(first.run_id, run_id, found) for run_id, found in judged),
-        tables=tuple(_table(first.run_id, run_id, found, rows) for run_id, found in judged),
+        tables=tuple(_table(first.run_id, run_id, found, rows) for run_id, found in judged if found),
         charts=tuple(_charts([run.run_id for run in runs], rows)),
         judged=judged,
     )

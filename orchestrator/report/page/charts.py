@@ -136,7 +136,7 @@ def _latency(scenario: str, rows: Sequence[Summary], trials: Sequence[TrialResul
     marks = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
     figure.update_xaxes(tickvals=[-math.log10(1.0 - q) for q in marks], ticktext=[f"p{q * 100:g}" for q in marks])
     seen = [value for drawn in figure.data for value in drawn.y]
-    ticks = latency_ticks(min(seen), max(seen))
+    ticks = latency_ticks(max(min(seen), 1e-6), max(*seen, 1e-6))  # whole µs: 0 is less than one, and has no logarithm
     figure.update_yaxes(type="log", tickvals=ticks, ticktext=[figures.duration(seconds) for seconds in ticks])
     question = "How long do clients wait, from the quickest to the slowest?"
     return finished(f"{scenario}-latency", question, figure, 400, wide=True)

@@ -52,6 +52,8 @@ def figure_text(figure: Figure, value: float | None) -> str:
         return f"{figures.rate(value)}/s"
     if figure.name.endswith("_s"):
         return figures.duration(value)
+    if figure.name.startswith("connections"):
+        return figures.whole(round(value))
     return figures.size(value) if "bytes" in figure.name else figures.plain(value)
 
 

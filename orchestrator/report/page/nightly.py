@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from orchestrator.report import figures
 from orchestrator.report.nightdocument import remark, shift
 from orchestrator.report.page.charts import COLOURS, DASHES, Chart
+from orchestrator.report.page.judged import figure_text
 from orchestrator.verdicts.compare import FIGURES, Figure, Judged
 from orchestrator.verdicts.history import Change, History
 from orchestrator.verdicts.night import Night
@@ -122,7 +123,7 @@ def _chart(scenario: str, figure: Figure, lines: Sequence[History], marks: Seque
     for place, line in enumerate(lines):
         drawing.add_scatter(
             x=[point.started_at for point in line.points], y=[point.value for point in line.points], name=line.variant,
-            mode="lines+markers", marker={"size": 5}, customdata=[_text(figure, p.value) for p in line.points],
+            mode="lines+markers", marker={"size": 5}, customdata=[figure_text(figure, p.value) for p in line.points],
             line={"color": COLOURS[place % len(COLOURS)], "dash": DASHES[place // len(COLOURS) % len(DASHES)]},
             hovertemplate="%{x|%d %b}: %{customdata}",
         )  # fmt: skip
@@ -141,7 +142,7 @@ def _chart(scenario: str, figure: Figure, lines: Sequence[History], marks: Seque
     )  # fmt: skip
     drawing.update_xaxes(type="date", automargin=True, fixedrange=True, gridcolor="rgba(128,128,128,0.25)")
     drawing.update_yaxes(
-        rangemode="tozero", tickvals=ticks, ticktext=[_text(figure, tick) for tick in ticks], automargin=True,
+        rangemode="tozero", tickvals=ticks, ticktext=[figure_text(figure, tick) for tick in ticks], automargin=True,
         fixedrange=True, gridcolor="rgba(128,128,128,0.25)",
     )  # fmt: skip
     question = f"{scenario}: how did the {figure.title} go, night by night?"
@@ -154,11 +155,3 @@ def _ticks(top: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(top))
     step = next(power * part for part in (0.2, 0.25, 0.5, 1.0, 2.0) if top / (power * part) <= 5.0)
     return [step * n for n in range(int(top / step) + 1)]
-
-
-def _text(figure: Figure, value: float) -> str:
-    if figure.name.endswith("_per_s"):
-        return f"{figures.rate(value)}/s"
-    if figure.name.endswith("_s"):
-        return figures.duration(value)
-    return figures.size(value) if "bytes" in figure.name else figures.plain(value)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from orchestrator.model import Run
+from orchestrator.report.junit import printable
 from orchestrator.report.page.beside import Beside
 from orchestrator.report.page.cells import Table
 from orchestrator.report.page.content import Part, Section
@@ -69,7 +70,7 @@ def render_junit(runs: Sequence[Run], beside: Beside | None = None) -> str:
             else:
                 case.time = round(trial.loaded_s + trial.overhead_s, 3)
                 if trial.void is not None:
-                    case.result = [Error(trial.void, "void")]
+                    case.result = [Error(printable(trial.void), "void")]
             suite.add_testcase(case)
         document.add_testsuite(suite)
     text: bytes = document.tostring()  # type: ignore[no-untyped-call]

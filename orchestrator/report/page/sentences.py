@@ -105,6 +105,8 @@ def _most(rows: Sequence[Summary], read: Callable[[Summary], float | None], verb
 def _taken_back(rows: Sequence[Summary]) -> str:
     """An ablation: which settings lowered the ceiling, and which did nothing at all."""
     effects = [effect for effect in find_effects(rows) if effect.reverted]
+    if all(effect.share is None for effect in effects):
+        return ""  # no setting is known to do anything, or nothing
     lower = [
         f"{_name(effect.reverted)} ({figures.percent(effect.share)} of the ceiling)"
         for effect in effects

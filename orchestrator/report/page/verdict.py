@@ -10,6 +10,7 @@ from orchestrator.report.page.sentences import run_sentences
 from orchestrator.verdicts.ceiling import with_ceilings
 from orchestrator.verdicts.compare import worth_a_word
 from orchestrator.verdicts.memory import MemoryFit, fit_run
+from orchestrator.verdicts.noise import floor_of
 from orchestrator.verdicts.summary import Summary, summarise_run
 from orchestrator.verdicts.tiers import Tiers, only, tier_run
 
@@ -35,7 +36,7 @@ def read_verdict(run: Run, thresholds: Callable[[str, str], float] | None = None
         by_scenario.setdefault(row.scenario, []).append(row)
     rivals = only(run, {spec.variant for spec in run.plan.trials if not spec.variant.endswith(CONTROL)})
     fits = fit_run(rivals)
-    tiers = tier_run(rivals, thresholds or worth_a_word(Thresholds()))
+    tiers = tier_run(rivals, thresholds or worth_a_word(Thresholds()), floor_of([run]))
     return Verdict(run_sentences(_without_second_names(by_scenario), tiers, fits), tiers, fits, by_scenario)
 
 
