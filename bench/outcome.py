@@ -7,7 +7,6 @@ An entry of an earlier run stands until it is measured again, as long as the ima
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from bench.lines import LINES, Line, Measured, document
 from orchestrator.errors import StoreDamaged
+from orchestrator.results.whole import write_whole
 
 # What changes between two runs on the same machine and the same code.
 _PASSING = frozenset({"load_average_1m", "recorded_at"})
@@ -108,11 +108,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: object) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise StoreDamaged(
             f"{path}: expected to write the figures, but {error.strerror or error}. Free space or mend the folder's "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.arena import wake
 from orchestrator.containers.clear import clear_abandoned, clear_all, clear_images
-from orchestrator.containers.engine import find_engine, started_engine, stop_engine
+from orchestrator.containers.engine import Say, find_engine, started_engine, stop_engine
 from orchestrator.containers.labels import lab_id
 from orchestrator.errors import EnvironmentMissing
 from orchestrator.grafana import forget
@@ -37,6 +37,22 @@ def take_down(root: Path, engine: bool) -> list[str]:
         elif (ours := started_engine(state)) is not None:
             lines.append(f"the engine this lab started stays: {ours}; stop it with: lab down --engine")
     return lines
+
+
+def clear_left(root: Path, say: Say) -> None:
+    """Remove what killed commands left, and wake the arena they paused, if an engine runs; the caller holds the lock.
+
+    For whoever goes on where one was killed and needs no engine otherwise.
+    """
+    client = None
+    with contextlib.suppress(EnvironmentMissing):
+        client = find_engine()
+    if client is None:
+        return
+    cleared = clear_abandoned(client, lab_id(root))
+    wake(client, lab_id(root))
+    if cleared.containers:
+        say(f"an earlier command was killed: {cleared.sentence()}")
 
 
 def collect(root: Path, images: bool) -> list[str]:

@@ -13,7 +13,8 @@ from itertools import islice
 from orchestrator.hosts.calibration import read_calibration
 from orchestrator.hosts.facts import kernel_version
 from orchestrator.hosts.limits import read_limits
-from orchestrator.model import Lab, Plan
+from orchestrator.model import CONTROL, Lab, Plan
+from orchestrator.planning.control import as_every_night
 from orchestrator.planning.costs import is_same_host
 from orchestrator.planning.extrapolation import Extrapolation, extrapolate
 from orchestrator.planning.plan import ask_of, make_plan
@@ -28,6 +29,7 @@ _RUNS_READ = 50
 class Foreseen:
     """A plan, and what stands behind it."""
 
+    lab: Lab  # in which the nightly's own suite has its A/A control
     plan: Plan
     assumed: tuple[str, ...]  # in words: what was not read or not calibrated
     extrapolations: tuple[Extrapolation, ...]  # of its hold scenarios; empty unless asked for
@@ -52,7 +54,11 @@ def plan_here(
 
 
 def foresee(lab: Lab, suite: str, hosts: int | None = None) -> Foreseen:
-    """Return the plan that a run here would have, as far as files tell. hosts: extrapolate to so many; None: do not."""
+    """Return the plan that a run here would have, as far as files tell; of the nightly's suite, a night's.
+
+    hosts: extrapolate to so many; None: do not. Raises BadInput for an unknown suite.
+    """
+    lab = as_every_night(lab, suite)
     state = state_folder(lab.root)
     limits, calibration = read_limits(state), read_calibration(state)
     plan = plan_here(lab, suite, kernel=kernel_version(platform.release()))
@@ -65,10 +71,12 @@ def foresee(lab: Lab, suite: str, hosts: int | None = None) -> Foreseen:
     if hosts is not None:
         measured = largest_held(lab)
         for spec in plan.trials:
-            if spec.kind == "hold" and not spec.reverted and (spec.scenario, spec.variant) not in found:
+            if spec.kind != "hold" or spec.reverted or spec.variant.endswith(CONTROL):
+                continue
+            if (spec.scenario, spec.variant) not in found:
                 ask = ask_of(lab, spec, limits.nofile_granted, limits, calibration)
                 found[spec.scenario, spec.variant] = extrapolate(ask, hosts, measured.get(spec.variant))
-    return Foreseen(plan, tuple(assumed), tuple(found.values()))
+    return Foreseen(lab, plan, tuple(assumed), tuple(found.values()))
 
 
 def largest_held(lab: Lab) -> Mapping[str, int]:

@@ -329,7 +329,7 @@ class Metrics:
     memory_bytes: float | None = None  # the server's, kernel part included, with the load on it
     memory_user_bytes: float | None = None  # of it: heap, touched stacks, shared memory
     memory_kernel_bytes: float | None = None  # files, epoll items, kernel stacks, page tables
-    memory_socket_bytes: float | None = None  # socket buffers, where the kernel charges them to the server
+    memory_socket_bytes: float | None = None  # socket buffers; of the memory where the cgroup accounts them (see notes)
     memory_bytes_per_connection: float | None = None
     cpu_s_per_10k_requests: float | None = None
     context_switches_per_request: float | None = None  # voluntary

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.carry import finish, is_at_work, new_session, now, open_for_run, open_settled
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import current_owner
+from orchestrator.down import clear_left
 from orchestrator.errors import BadInput
 from orchestrator.model import Lab, Run
 from orchestrator.own import SUITE as OWN
@@ -21,15 +22,17 @@ from orchestrator.planning.control import with_second_names
 from orchestrator.planning.sameness import changed_ground, changed_words, declared, missing
 from orchestrator.report.progress import Progress
 from orchestrator.results.mend import open_results
+from orchestrator.results.nights import waiting
 from orchestrator.results.store import RunEntry, Store
 from orchestrator.run import Scripted, carry_on, judge, lay_ground, only_one, results_folder, under_control
 from orchestrator.up import state_folder
 
 
 def resume_run(lab: Lab, wanted: str | None, progress: Progress, say: Say, *, attempt: bool = False) -> Scripted:
-    """Carry out what a killed run lacks, and finish it.
+    """Carry out what a killed run lacks, and finish it; closing a night is its caller's (closing.py).
 
-    wanted: a run id or its beginning; None: the newest unfinished one that was neither given up nor imported.
+    wanted: a run id or its beginning; None: the newest unfinished one that was neither given up nor imported, else a
+    night that is finished and waits to be closed.
     attempt: although something changed since. Raises BadInput where nothing is to be resumed or something changed.
     """
     results = results_folder(lab.root)
@@ -39,7 +42,9 @@ def resume_run(lab: Lab, wanted: str | None, progress: Progress, say: Say, *, at
             waited = {entry.run_id for entry in store.list_runs() if entry.finished_at is None}
         with open_for_run(results, say) as store:
             ended = [entry for entry in store.list_runs() if entry.run_id in waited and entry.finished_at is not None]
-            run = find_resumable(store, wanted, ended)
+            run = find_resumable(store, wanted, [*ended, *waiting(store, results)])
+            if len(run.trials) == len(run.plan.trials):
+                clear_left(lab.root, say)
             if run.finished_at is not None:
                 return Scripted(judge(run), time.monotonic() - began_s)
             if len(run.trials) == len(run.plan.trials):
@@ -82,7 +87,7 @@ def abort_run(root: Path, wanted: str | None, reason: str, say: Say) -> str:
 def find_resumable(store: Store, wanted: str | None, ended: Sequence[RunEntry] = ()) -> Run:
     """Return the run to go on with; nobody is at work on the lab's runs meanwhile. Raises BadInput.
 
-    ended: runs that turned out to be whole when the results were opened; one of them will do, if none waits.
+    ended: runs that are whole and of which something is still to be done; one of them will do, if none waits.
     """
     if wanted is None:
         entry = next(iter([*unfinished(store), *ended]), None)

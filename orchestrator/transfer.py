@@ -21,11 +21,12 @@ from orchestrator.errors import BadInput, StoreDamaged
 from orchestrator.model import Run
 from orchestrator.results.archive import Manifest, digest, unpack_archive, write_archive
 from orchestrator.results.codec import Undecodable
-from orchestrator.results.folder import IMPORTED, keep, read_run_folder, run_folder, sync_folder
+from orchestrator.results.folder import IMPORTED, keep, read_run_folder, run_folder
 from orchestrator.results.mend import open_results
 from orchestrator.results.opening import explained, hold_folder, let_go
 from orchestrator.results.reconcile import write_missing
 from orchestrator.results.store import Store
+from orchestrator.results.whole import sync_folder
 from orchestrator.run import results_folder
 
 _STAGING = ".import-"

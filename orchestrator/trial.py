@@ -22,7 +22,7 @@ from orchestrator.offer.phase import TARGET_REFUSED
 from orchestrator.pod import Bench, pod_for
 from orchestrator.units import parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
-from orchestrator.verdicts.measured import Arrivals, Counted, measure
+from orchestrator.verdicts.measured import SOCKETS_BY_DIAG, Arrivals, Counted, Sockets, is_by_diag, measure
 from orchestrator.verdicts.probed import probe_notes
 from orchestrator.verdicts.validity import CLOSED_LOOP, Evidence, measurement_notes, void_reason
 
@@ -75,16 +75,16 @@ def judge_load(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]
         # when others give up, so that in the end more may have been answered than were ever in at once.
         most = (variant.connections_most or 0) * spec.server_processes
         established = min(established, sum(histogram.values()), most)
-    metrics, missing = measure(
-        Counted(
-            scenario, histogram, dict(errors), established, idle, first, held, last,
-            arrivals=arrivals,
-            steps=load.ramp.steps if load.ramp else (),
-            breaking_point=load.ramp.breaking_point if load.ramp else None,
-            established_s=None if behind else load.established_s,
-            generator_memory_bytes=load.generator_memory_bytes,
-        )
+    seen = Counted(
+        scenario, histogram, dict(errors), established, idle, first, held, last,
+        arrivals=arrivals,
+        steps=load.ramp.steps if load.ramp else (),
+        breaking_point=load.ramp.breaking_point if load.ramp else None,
+        established_s=None if behind else load.established_s,
+        generator_memory_bytes=load.generator_memory_bytes,
+        sockets=_sockets(load.held),
     )  # fmt: skip
+    metrics, missing = measure(seen)
     evidence = Evidence(
         kind=scenario.kind,
         workers_expected=spec.workers,
@@ -115,6 +115,8 @@ def judge_load(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]
     notes = [*measurement_notes(evidence), *load.notes, *probe_notes(load.probe)]
     if bench.locustfile is not None:
         notes = [*(note for note in notes if note != CLOSED_LOOP), *_by_name(rows)]
+    if is_by_diag(seen, metrics):
+        notes.append(SOCKETS_BY_DIAG)
     if server_ends:
         notes.append("; ".join(server_ends))
         void = void or (None if variant.specimen else server_ends[0])
@@ -137,6 +139,14 @@ def judge_load(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]
         counters=grown(load.idle, load.last),
         probe=load.probe,
     )  # fmt: skip
+
+
+def _sockets(held: Reading | None) -> Sockets | None:
+    """Return what the dump in a reading saw of the server's ends; None without a dump."""
+    if held is None or "tcp_states" not in held.grouped or "tcp_socket_memory_bytes" not in held.grouped:
+        return None
+    states, memory = held.grouped["tcp_states"], held.grouped["tcp_socket_memory_bytes"]
+    return Sockets(int(states.get("established", 0)), sum(memory.values()))
 
 
 def is_behind(scenario: Scenario, variant: Variant, spec: TrialSpec, held: int) -> bool:

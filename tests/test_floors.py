@@ -46,6 +46,7 @@ STORY = frozenset(
         "past",
         "scaffold",
         "nightly",
+        "closing",
         "verifying",
     }
 )

@@ -9,12 +9,12 @@ import click
 from orchestrator.cli.group import Context, complain, lab
 from orchestrator.errors import BadInput
 from orchestrator.model import Run, Thresholds
-from orchestrator.report.comparetable import compare_document, compare_table, tiers_table
+from orchestrator.report.comparetable import compare_document, compare_table, tiers_document, tiers_table
 from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
 from orchestrator.verdicts.compare import Judged, Side, judge_pairs, pairs_between, pairs_within, worth_a_word
 from orchestrator.verdicts.noise import floor_of
-from orchestrator.verdicts.tiers import only, tier_run
+from orchestrator.verdicts.tiers import Tiers, only, tier_run
 
 EPILOG = (
     "Examples: lab compare BASELINE CANDIDATE, lab compare --variants c-threads c-epoll, "
@@ -26,7 +26,7 @@ EPILOG = (
 @click.argument("names", nargs=-1, metavar="[RUN] [RUN] | [RUN] --variants A B")
 @click.option("--variants", is_flag=True, help="The last names are variants of one run: the first of them is compared.")
 @click.option("--threshold", type=click.FloatRange(0.0, 1000.0), help="Percent worth a word, instead of lab.yaml's.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print verdicts and tiers as JSON.")
 @click.pass_obj
 def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: float | None, as_json: bool) -> None:
     """Say of each figure whether the candidate is better, worse or not to be told apart; exit 1 when one is worse.
@@ -58,15 +58,16 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
     noise = floor_of([run] if variants else [old, new])  # what an A/A control in them showed of itself
     judged = judge_pairs(pairs, worth, noise, between_runs=not variants)
     ascii_only = ctx.out.encoding.lower() != "utf-8"
+    grouped: tuple[Tiers, ...] = ()
+    if variants and len(candidates) > 1:
+        grouped = tier_run(only(run, (baseline, *candidates)), worth, noise)
     if as_json:
-        ctx.print_json(compare_document(judged))
+        ctx.print_json({"verdicts": compare_document(judged), "tiers": tiers_document(grouped)})
     else:
         ctx.out.print(compare_table(judged, ascii_only=ascii_only))
-        if variants and len(candidates) > 1:
-            grouped = tier_run(only(run, (baseline, *candidates)), worth, noise)
-            if grouped:
-                ctx.out.print()
-                ctx.out.print(tiers_table(grouped, ascii_only=ascii_only))
+        if grouped:
+            ctx.out.print()
+            ctx.out.print(tiers_table(grouped, ascii_only=ascii_only))
     _end(pairs, judged)
 
 

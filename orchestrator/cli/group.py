@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 
 from orchestrator.config.load import load_lab
+from orchestrator.errors import StoreDamaged
 from orchestrator.model import Lab
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import open_console
+from orchestrator.results.whole import write_whole
 
 EPILOG = (
     "Exit codes: 0 fine, 1 regression or failed verification, 2 bad input, 3 environment, 4 void or undecided, "
@@ -46,6 +48,17 @@ class Context:
 def lab(ctx: click.Context, file: Path) -> None:
     """Bring up server variants in tuned containers, load them with Locust swarms, compare them side by side."""
     ctx.obj = Context(file)
+
+
+def write_out(path: Path, content: bytes, what: str) -> None:
+    """Write what a person asked for into a file, whole or not at all. Raises StoreDamaged."""
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise StoreDamaged(
+            f"{path}: expected to write the {what}, but {error.strerror or error}; an earlier one there is as it was. "
+            "Free some space or mend the folder's permissions, or name another file"
+        ) from error
 
 
 def complain(text: str, code: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.group import Context, complain, lab
+from orchestrator.closing import Done
 from orchestrator.errors import BadInput
 from orchestrator.hosts.schedule import (
     Way,
@@ -52,11 +53,11 @@ def nightly(ctx: Context, suite: str | None, is_install: bool, is_uninstall: boo
     elif is_uninstall:
         _uninstall(read, settings)
     else:
-        _run(ctx, read, settings)
+        show_night(ctx, run_nightly(read, settings, ctx.progress, ctx.say))
 
 
-def _run(ctx: Context, read: Lab, settings: Nightly) -> None:
-    done = run_nightly(read, settings, ctx.progress, ctx.say)
+def show_night(ctx: Context, done: Done) -> None:
+    """Print what a night says and end with its exit code."""
     night = done.night
     if night.compared is not None:
         ctx.out.print(compare_table(night.compared.judged, ascii_only=ctx.out.encoding.lower() != "utf-8"))

@@ -29,13 +29,15 @@ def check(ctx: Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.pass_obj
 def plan(ctx: Context, suite: str, hosts: int | None, as_json: bool) -> None:
-    """Show the trials a suite would run, what limits each, and what it leaves out; touch nothing."""
-    read = ctx.lab()
-    foreseen = foresee(read, suite, hosts)
+    """Show the trials a suite would run, what limits each, and what it leaves out; touch nothing.
+
+    The nightly's own suite is shown as lab nightly runs it, with its A/A control.
+    """
+    foreseen = foresee(ctx.lab(), suite, hosts)
     if as_json:
         ctx.print_json(plan_document(foreseen.plan, foreseen.assumed, foreseen.extrapolations))
         return
-    ctx.out.print(plan_table(foreseen.plan, read, foreseen.assumed))
+    ctx.out.print(plan_table(foreseen.plan, foreseen.lab, foreseen.assumed))
     if foreseen.extrapolations:
         ctx.out.print()
         ctx.out.print(extrapolation_table(foreseen.extrapolations))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.group import Context, lab
-from orchestrator.errors import BadInput, StoreDamaged
+from orchestrator.cli.group import Context, lab, write_out
+from orchestrator.errors import BadInput
 from orchestrator.grafana import dashboard_link
 from orchestrator.model import Run, Thresholds
-from orchestrator.report.asjson import show_document
+from orchestrator.report.asjson import report_documents
 from orchestrator.report.page.beside import read_beside
 from orchestrator.report.page.content import read_run
 from orchestrator.report.page.html import relative_folder, render_html
@@ -65,13 +65,7 @@ def report(
     if str(path) == "-":
         click.echo(text, nl=not text.endswith("\n"))
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreDamaged(
-            f"{path}: expected to write the report, but {error.strerror or error}. Try: --out FILE"
-        ) from error
+    write_out(path, text.encode(), "report")
     click.echo(str(path))
 
 
@@ -84,13 +78,13 @@ def _show(ctx: Context, site: Site, port: int) -> None:
 
 def _render(ctx: Context, runs: list[Run], kind: str, path: Path, folder: Path) -> str:
     title = runs[0].suite if len(runs) == 1 else f"{len(runs)} runs side by side"
-    if kind == "json":
-        documents = [show_document(run) for run in runs]
-        return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2) + "\n"
     if kind == "csv":
         return render_csv(runs)
     worth = worth_a_word(ctx.lab().thresholds if ctx.file.exists() else Thresholds())
     beside = read_beside(runs, worth)
+    if kind == "json":
+        documents = report_documents(runs, beside, worth)
+        return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2) + "\n"
     if kind == "junit":
         return render_junit(runs, beside)
     kept = folder.parent

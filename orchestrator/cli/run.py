@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.group import Context, complain, lab
+from orchestrator.cli.nightly import show_night
+from orchestrator.closing import close_resumed
 from orchestrator.errors import BadInput
 from orchestrator.model import Run
 from orchestrator.own import SUITE as OWN
@@ -53,7 +55,8 @@ def run(
     """Run a suite (quick, unless named) in fresh containers and print the side-by-side tables.
 
     --resume keeps a killed run's plan and its finished trials and does the interrupted one again. It refuses where
-    images, profile, scenarios, variants or the machine changed since, unless --attempt is given.
+    images, profile, scenarios, variants or the machine changed since, unless --attempt is given. A killed night is
+    judged, reported and told of as lab nightly would have, and ends with that one's exit code.
     """
     read = ctx.lab()
     if resume:
@@ -78,9 +81,13 @@ def run(
         done = run_suite(read, suite, ctx.progress, ctx.say, trials=trials, seed=seed, attempt=attempt)
     _print_run(ctx, done.outcome.run)
     ctx.out.print(f"set-up took {done.setup_s:.1f} s; {timing_line(done.outcome.run)}", soft_wrap=True, highlight=False)
-    if done.outcome.refused:
+    night = close_resumed(read, done.outcome.run, ctx.say) if resume else None
+    if night is not None:
+        ctx.out.print()
+        show_night(ctx, night)
+    elif done.outcome.refused:
         raise SystemExit(complain(f"failed verification: {', '.join(done.outcome.refused)}", 1))
-    if done.outcome.undecided:
+    elif done.outcome.undecided:
         raise SystemExit(complain(f"undecided: too few valid trials: {', '.join(done.outcome.undecided)}", 4))
 
 

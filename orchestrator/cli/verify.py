@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.group import Context, complain, lab
+from orchestrator.cli.group import Context, complain, lab, write_out
 from orchestrator.errors import BadInput
 from orchestrator.report.junit import junit_xml
 from orchestrator.report.verifytable import (
@@ -54,8 +54,6 @@ def verify(
     read = ctx.lab()
     wanted = chosen(read, variants, every, sanitize)
     done = verify_variants(read, wanted, ctx.progress, ctx.say, only=only, sanitize=sanitize)
-    if junit is not None:
-        junit.write_bytes(junit_xml(done.found))
     if as_json:
         ctx.print_json(conformance_document(done.found, done.suite))
     else:
@@ -63,6 +61,8 @@ def verify(
         lines = [*failure_lines(done.found), *second_attempt_lines(done.found), *declared_lines(done.found)]
         for line in lines:
             ctx.out.print(line, soft_wrap=True, markup=False, highlight=False)
+    if junit is not None:
+        write_out(junit, junit_xml(done.found), "JUnit file")
     if doubtful := second_attempt_sentence(done.found):
         ctx.say(doubtful)
     failed = [one.variant for one in done.found if one.state == "failed"]

@@ -7,7 +7,9 @@ and kernel are asked how many are.
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import replace
 
 from orchestrator.load.master import SwarmState
 from orchestrator.observe.exporter_client import Reading
@@ -20,8 +22,10 @@ _OPENED_PER_S = 2000.0  # far below the slowest opening measured (5,000/s, many 
 _TOUCH_S = 0.5  # after the last connect, so that a thread per connection has touched its stack
 _FEW, _LOOK_FEW_S, _LOOK_MANY_S = 5000, 0.05, 0.25  # connections that open within a look or two; seconds between looks
 _AGREE_S = 3.0  # for the last accepts to be done and the last closes to be seen by all parties
+_SOCKETS_S = 3.0  # for a dump of the sockets with all of them open; of up to 10,000 there is one at least so often
 _PARTS_S = 10.0  # for the workers to hand their parts in
 _CELLS_PER_S = 20_000  # of the parts' histograms, which may have one for each connection, through the one master
+_STATES, _SOCKETS = "tcp_states", "tcp_socket_memory_bytes"  # of one dump
 _DELAY_SHARE = 0.8  # of the delay after which the first answers are about to come
 
 
@@ -52,6 +56,7 @@ def offer_hold(phase: Phase) -> Load:
         phase.wait(min(time.monotonic() + _TOUCH_S, opened_by_s) if not is_released else time.monotonic() + _TOUCH_S)
     held = exporter.read(name)
     parties = _agree(phase, held) if not state.answered else None
+    held = _with_sockets(phase, held, math.inf if is_released else opened_by_s)
     phase.ask_runtime()  # only now: while it asks, the server would count a connection more than the swarm
     here_again = phase.look()
     established = max(state.established, here_again.established)
@@ -116,3 +121,22 @@ def _agree(phase: Phase, held: Reading) -> Parties | None:
         if (stands_still and parties.agree) or time.monotonic() > ends_s:
             return parties
         time.sleep(0.1)
+
+
+def _with_sockets(phase: Phase, held: Reading, until_s: float) -> Reading:
+    """Return the reading with a dump of the sockets that saw all connections open, if one comes in time.
+
+    Where the cgroup accounts for sockets there is no need of it. A dump is dear, so samples take one a second at the
+    most (the exporter's pace.py): the one in a reading may be of before all were open.
+    """
+    until_s = min(until_s, time.monotonic() + _SOCKETS_S)
+    if "cgroup_sock_bytes" in held.values or _SOCKETS not in held.grouped:
+        return held
+    state, reading = phase.look(), held
+    while reading.grouped.get(_STATES, {}).get("established", 0.0) < state.established:
+        if state.answered or time.monotonic() >= until_s:
+            return held
+        time.sleep(0.1)
+        state, reading = phase.look(), phase.bench.exporter.read(phase.pod.name)
+    seen = {name: reading.grouped[name] for name in (_STATES, _SOCKETS) if name in reading.grouped}
+    return replace(held, grouped={**held.grouped, **seen})

@@ -30,6 +30,17 @@ def with_control(lab: Lab, suite_name: str, wanted: str) -> Lab:
     return with_second_names(replace(lab, suites={**lab.suites, suite_name: suite}), [second])
 
 
+def as_every_night(lab: Lab, suite_name: str) -> Lab:
+    """Return the lab in which the nightly's own suite is the one that `lab nightly` runs; another suite stays as it is.
+
+    Raises BadInput for an unknown suite.
+    """
+    nightly = lab.nightly
+    if nightly is None or nightly.suite != suite_name:
+        return lab
+    return with_control(lab, suite_name, nightly.control)
+
+
 def with_second_names(lab: Lab, names: Iterable[str]) -> Lab:
     """Return the lab in which those of the names that are second ones are variants too: a kept plan may hold some."""
     missing = {

@@ -1,4 +1,4 @@
-"""Turn a run into the document that `lab show --json` prints.
+"""Turn runs into the documents that `lab show --json` prints and `lab report --format json` writes.
 
 Numbers are as measured, unrounded and in base units. Every metric key is always there; one that could not be measured
 is null and its reason stands beside it under "missing".
@@ -6,10 +6,13 @@ is null and its reason stands beside it under "missing".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from orchestrator.model import Run, TrialResult
+from orchestrator.report.comparetable import compare_document, tiers_document
+from orchestrator.report.page.beside import Beside
+from orchestrator.report.page.verdict import read_verdict
 from orchestrator.verdicts.memory import fit_run
 from orchestrator.verdicts.prediction import compare
 from orchestrator.verdicts.summary import METRIC_NAMES, NOT_RECORDED, trial_notes
@@ -40,6 +43,29 @@ def show_document(run: Run) -> dict[str, object]:
         "timing": asdict(time_run(run)),
         "memory": [asdict(fit) for fit in fit_run(run)],
     }
+
+
+def report_documents(
+    runs: Sequence[Run], beside: Beside | None, thresholds: Callable[[str, str], float]
+) -> list[dict[str, object]]:
+    """Return each run as `show_document` has it, with what the page says of it.
+
+    "verdict": the page's sentences and tiers. "beside": of a later run its verdicts against the first; null for the
+    first, and where the two have no pairing in common. beside, thresholds: as the page has them.
+    """
+    told: dict[str, object] = {}
+    if beside is not None:
+        for sentence, (run_id, judged) in zip(beside.sentences, beside.judged, strict=True):
+            told[run_id] = {"run_id": runs[0].run_id, "sentence": sentence, "verdicts": compare_document(judged)}
+    return [
+        show_document(run) | {"verdict": _verdict(run, thresholds), "beside": told.get(run.run_id) if place else None}
+        for place, run in enumerate(runs)
+    ]
+
+
+def _verdict(run: Run, thresholds: Callable[[str, str], float]) -> dict[str, object]:
+    found = read_verdict(run, thresholds)
+    return {"sentences": list(found.sentences), "tiers": tiers_document(found.tiers)}
 
 
 def _trial(result: TrialResult) -> dict[str, object]:

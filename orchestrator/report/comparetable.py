@@ -99,6 +99,21 @@ def compare_document(judged: Sequence[Judged]) -> list[dict[str, object]]:
     ]
 
 
+def tiers_document(found: Sequence[Tiers]) -> list[dict[str, object]]:
+    """Return tiers as plain values, best first. "typical": geometric means; "bounds": whose figure is only a bound."""
+    return [
+        {
+            "scenario": one.scenario,
+            "figure": one.figure.name,
+            "tiers": [list(group) for group in one.groups],
+            "typical": dict(one.typical),
+            "bounds": sorted(one.bounds),
+            "left_out": list(one.left_out),
+        }
+        for one in found
+    ]
+
+
 def _reach(one: Judged) -> float:
     return max(abs(math.log(one.effect.low)), abs(math.log(one.effect.high))) if one.effect else 0.0
 

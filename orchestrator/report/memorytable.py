@@ -58,6 +58,10 @@ def memory_remarks(fits: Sequence[MemoryFit]) -> list[str]:
         for part, why in one.missing.items():
             missing.setdefault(f"no {part} memory: {why}", []).append(one.variant)
     remarks = [text if len(who) == len(fits) else f"{text} ({', '.join(who)})" for text, who in missing.items()]
+    beside = [one.variant for one in fits if one.socket_source == "inet_diag"]
+    if beside:
+        who = "" if len(beside) == len(fits) else f" ({', '.join(beside)})"
+        remarks.append(f"sockets by inet_diag: cgroup v1 charges them to nobody, so the whole is without them{who}")
     bent = [one.variant for one in fits if not one.is_straight]
     if bent:
         remarks.append(

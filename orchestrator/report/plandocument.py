@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from orchestrator.model import Plan, TrialSpec
+from orchestrator.model import CONTROL, Plan, TrialSpec
 from orchestrator.planning.bounds import binding
 from orchestrator.planning.extrapolation import GOALS, Extrapolation
 from orchestrator.planning.refusal import find_impossible
@@ -18,13 +18,20 @@ from orchestrator.planning.refusal import find_impossible
 def plan_document(
     plan: Plan, assumed: Sequence[str] = (), extrapolations: Sequence[Extrapolation] = ()
 ) -> dict[str, object]:
-    """Return the plan as JSON-shaped values; "impossible" names the trials that `lab run` would refuse."""
+    """Return the plan as JSON-shaped values.
+
+    "impossible" names the trials that `lab run` would refuse, "controls" the variants that run a second time as an A/A
+    control, as every night.
+    """
     document: dict[str, object] = asdict(plan)
     document["trials"] = [_trial(spec) for spec in plan.trials]
     document["impossible"] = [
         {"trial": spec.index, "constraint": bound.name, "fix": bound.fix, "whose": bound.whose}
         for spec, bound in find_impossible(plan)
     ]
+    document["controls"] = list(
+        dict.fromkeys(spec.variant for spec in plan.trials if spec.variant.endswith(CONTROL))
+    )
     document["assumed"] = list(assumed)
     if extrapolations:
         document["extrapolations"] = [_extrapolation(row) for row in extrapolations]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.model import Lab, Plan, Scenario, TrialSpec
+from orchestrator.model import CONTROL, Lab, Plan, Scenario, TrialSpec
 from orchestrator.planning.bounds import binding
 from orchestrator.planning.extrapolation import GOALS, UNTESTED, Extrapolation
 from orchestrator.report import figures
@@ -25,7 +25,8 @@ def plan_table(plan: Plan, lab: Lab, assumed: Sequence[str] = ()) -> RenderableT
     limits = _limits(plan)
     if limits is not None:
         parts += [Text(), limits]
-    parts += [Text(line, style="dim") for line in [*_slower(plan), *(f"assumed: {text}" for text in assumed)]]
+    lines = [*_controls(plan, lab), *_slower(plan), *(f"assumed: {text}" for text in assumed)]
+    parts += [Text(line, style="dim") for line in lines]
     if plan.left_out:
         left_out = plain_table(f"Left out: {len(plan.left_out)}", "variant", "scenario", "reason", wrap={"reason"})
         for out in plan.left_out:
@@ -35,7 +36,7 @@ def plan_table(plan: Plan, lab: Lab, assumed: Sequence[str] = ()) -> RenderableT
 
 
 def _trials(plan: Plan, lab: Lab) -> RenderableType:
-    seconds = [loaded_s(lab.scenarios[spec.scenario]) + spec.probe_s for spec in plan.trials]
+    seconds = [_seconds(spec, lab) for spec in plan.trials]
     total = figures.long_duration(sum(seconds))
     title = f"Plan of suite {plan.suite}: {len(plan.trials)} trials, seed {plan.seed}, {total} under load"
     ablation = any(spec.reverted for spec in plan.trials)
@@ -57,6 +58,23 @@ def _trials(plan: Plan, lab: Lab) -> RenderableType:
         )
         table.add_row(*map(Text, cells))
     return table
+
+
+def _seconds(spec: TrialSpec, lab: Lab) -> float:
+    return loaded_s(lab.scenarios[spec.scenario]) + spec.probe_s
+
+
+def _controls(plan: Plan, lab: Lab) -> list[str]:
+    """A line for each variant that runs a second time: what for, and what that costs."""
+    lines = []
+    for name in dict.fromkeys(spec.variant for spec in plan.trials if spec.variant.endswith(CONTROL)):
+        own = [spec for spec in plan.trials if spec.variant == name]
+        took = figures.long_duration(sum(_seconds(spec, lab) for spec in own))
+        lines.append(
+            f"{name} is {name.removesuffix(CONTROL)} once more, the A/A control of lab nightly: {len(own)} of these "
+            f"trials, {took} of the time under load; lab run {plan.suite} goes without it"
+        )
+    return lines
 
 
 def _servers(spec: TrialSpec, lab: Lab) -> str:

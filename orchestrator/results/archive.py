@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from orchestrator.errors import BadInput, StoreDamaged
-from orchestrator.results.folder import IMPORTED, RUN_FILE, is_partial, plain_name, sync_folder
+from orchestrator.results.folder import IMPORTED, RUN_FILE, is_partial, plain_name
+from orchestrator.results.whole import sync_folder
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -7,12 +7,12 @@ run folders, can be read and put under version control, and needs no migration.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestrator.errors import BadInput, StoreDamaged
+from orchestrator.results.whole import write_whole
 
 FILE = "baseline.json"
 
@@ -43,14 +43,12 @@ def accept(results: Path, suite: str, accepted: Accepted) -> Path:
     """Keep a run as its suite's baseline, instead of an earlier one, and return the file. Raises StoreDamaged."""
     path = results / FILE
     document = {name: asdict(entry) for name, entry in {**read_baselines(results), suite: accepted}.items()}
-    fresh = path.with_name(f".{FILE}.{os.getpid()}.tmp")
     try:
-        results.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        fresh.replace(path)  # whole or not at all, should the command be killed here
+        write_whole(path, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
     except OSError as error:
         raise StoreDamaged(
-            f"{path}: cannot keep the baseline: {error.strerror or error}. Free space or mend the folder's permissions"
+            f"{path}: cannot keep the baseline: {error.strerror or error}; what was accepted stays. Free space or mend "
+            "the folder's permissions"
         ) from error
     return path
 

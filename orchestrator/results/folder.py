@@ -8,7 +8,6 @@ record; these are for reading, for copying, and for making the database anew.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from pathlib import Path, PurePath
 from orchestrator.errors import StoreDamaged
 from orchestrator.model import Run, TrialResult, TrialSpec
 from orchestrator.results.codec import Undecodable, encode, load_run, load_trial
+from orchestrator.results.whole import write_whole
 
 RUN_FILE = "run.json"
 IMPORTED = ".imported"  # marks a run that was carried out elsewhere: when it came, UTC, ISO 8601
@@ -173,30 +173,11 @@ def _write(path: Path, document: object) -> Path:
 
 def keep(path: Path, content: bytes) -> Path:
     """Write a file whole or not at all, replacing an earlier one, and return its path. Raises StoreDamaged."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        write_whole(path, content)
     except OSError as exc:
         raise StoreDamaged(
             f"{path}: expected to write a result file, but {exc.strerror or exc}. "
             f"Free space or mend the folder's permissions, then run again; a run goes on with: lab run --resume"
         ) from exc
     return path
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut (rename(2) alone does not promise it)."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,9 +16,10 @@ from pathlib import Path
 from orchestrator.errors import BadInput, LabError, StoreDamaged, Unsound
 from orchestrator.model import Run
 from orchestrator.results.codec import Undecodable
-from orchestrator.results.folder import read_run_folder, run_folders, sync_folder
+from orchestrator.results.folder import read_run_folder, run_folders
 from orchestrator.results.opening import explained, hold_folder, let_go
 from orchestrator.results.store import Store, open_store
+from orchestrator.results.whole import sync_folder
 
 Say = Callable[[str], None]
 DATABASE = "lab.db"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestrator.errors import StoreDamaged
+from orchestrator.results.whole import write_whole
 
 _MOST = 1000  # records kept, the newest; every change of a source makes one
 
@@ -50,11 +50,8 @@ def keep_records(state: Path, new: Mapping[str, Record]) -> Path:
     path = state / "verified.json"
     kept = {key: record for key, record in read_records(state).items() if key not in new} | dict(new)
     document = {key: asdict(record) for key, record in list(kept.items())[-_MOST:]}
-    fresh = path.with_name(f"verified.{os.getpid()}.tmp")
     try:
-        state.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        fresh.replace(path)  # whole or not at all, should the command be killed here
+        write_whole(path, (json.dumps(document, indent=1) + "\n").encode())
     except OSError as error:
         raise StoreDamaged(
             f"{path}: cannot keep what was verified: {error.strerror}. Free space or mend the folder's permissions"

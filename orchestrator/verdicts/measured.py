@@ -28,6 +28,10 @@ _NO_STATE = "the swarm does not know how many are open"
 _NO_STEP = "no step of the ramp held"
 _MEMORY_PARTS = ("memory_user_bytes", "memory_kernel_bytes", "memory_socket_bytes")
 _NO_SOCKETS = "cgroup v1 charges socket memory to nobody unless memory.kmem.tcp.limit_in_bytes is set"
+_NO_DUMP = "the exporter's inet_diag did not tell either"
+_ONLY_HELD = "only holds look at sockets by inet_diag, with all of them open"
+# A note of the trials whose socket memory is not their cgroup's.
+SOCKETS_BY_DIAG = "socket memory as inet_diag sums it: cgroup v1 charges it to nobody, so it is not in the memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,14 @@ class Arrivals:
     late: int = 0
     dropped: int = 0
     lag_us: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The server's ends of its connections, as one dump by inet_diag saw them."""
+
+    established: int
+    memory_bytes: float  # received and unread, queued to send, set aside ahead, behind a busy lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,7 @@ class Counted:
     breaking_point: float | None = None
     established_s: float | None = None
     generator_memory_bytes: int | None = None
+    sockets: Sockets | None = None  # hold: the last dump before `held` was over
 
 
 def measure(counted: Counted) -> tuple[Metrics, dict[str, str]]:
@@ -208,7 +221,7 @@ def _costs(
         values["memory_bytes"] = loaded["cgroup_memory_bytes"]
     else:
         missing["memory_bytes"] = "the exporter could not read cgroup_memory_bytes"
-    _memory_parts(loaded, values, missing)
+    _memory_parts(counted, loaded, values, missing)
     if counted.scenario.kind == "ramp":
         missing |= dict.fromkeys(("cpu_s_per_10k_requests", "context_switches_per_request"), _ALL_STEPS)
         return
@@ -225,8 +238,11 @@ def _costs(
             values[name] = (last[source] - before[source]) * scale / answered
 
 
-def _memory_parts(loaded: Values, values: Found, missing: dict[str, str]) -> None:
-    """Split the server's memory as its cgroup accounts it; what is neither kernel's nor sockets' is user space's."""
+def _memory_parts(counted: Counted, loaded: Values, values: Found, missing: dict[str, str]) -> None:
+    """Split the server's memory as its cgroup accounts it; what is neither kernel's nor sockets' is user space's.
+
+    Sockets that it does not account are inet_diag's to tell, and then no part of the whole.
+    """
     whole, kernel = loaded.get("cgroup_memory_bytes"), loaded.get("cgroup_kernel_memory_bytes")
     sockets = loaded.get("cgroup_sock_bytes")
     if whole is None or kernel is None:
@@ -234,10 +250,27 @@ def _memory_parts(loaded: Values, values: Found, missing: dict[str, str]) -> Non
         return
     values["memory_kernel_bytes"] = kernel
     values["memory_user_bytes"] = whole - kernel - (sockets or 0.0)
-    if sockets is None:
-        missing["memory_socket_bytes"] = _NO_SOCKETS
-    else:
+    if sockets is not None:
         values["memory_socket_bytes"] = sockets
+    elif why := _unseen(counted):
+        missing["memory_socket_bytes"] = f"{_NO_SOCKETS}; {why}"
+    elif counted.sockets is not None:
+        values["memory_socket_bytes"] = counted.sockets.memory_bytes
+
+
+def _unseen(counted: Counted) -> str:
+    """Return why no dump tells what the sockets of all open connections take; "" where one does."""
+    if counted.held is None:
+        return _ONLY_HELD
+    if counted.sockets is None:
+        return _NO_DUMP
+    seen, established = counted.sockets.established, counted.established or 0
+    return f"inet_diag's last look saw {seen:,} of {established:,} open" if seen < established else ""
+
+
+def is_by_diag(counted: Counted, metrics: Metrics) -> bool:
+    """Whether the socket memory is inet_diag's sum and not the cgroup's account."""
+    return metrics.memory_socket_bytes is not None and "cgroup_sock_bytes" not in (counted.held or counted.last or {})
 
 
 def _memory_per_connection(counted: Counted) -> tuple[float | None, str | None]:

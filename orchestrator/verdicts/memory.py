@@ -17,6 +17,7 @@ from scipy import stats
 
 from orchestrator.model import Metrics, Run, TrialResult
 from orchestrator.verdicts.effect import CONFIDENCE
+from orchestrator.verdicts.measured import SOCKETS_BY_DIAG
 
 LEAST_SIZES = 3  # two always lie on a line: nothing would show that they should not
 LEAST_POINTS = 4  # a line through three points leaves one degree of freedom, whose interval says nothing (t = 12.7)
@@ -48,6 +49,7 @@ class MemoryFit:
     kernel: Slope | None
     socket: Slope | None
     missing: dict[str, str]  # part -> why
+    socket_source: str = ""  # cgroup, or inet_diag: then sockets are not in the whole; "" where they are not known
 
     @property
     def is_straight(self) -> bool:
@@ -101,7 +103,12 @@ def fit(variant: str, trials: Iterable[TrialResult]) -> MemoryFit | None:
         kernel=parts["kernel"],
         socket=parts["socket"],
         missing=missing,
+        socket_source=_socket_source(usable) if parts["socket"] is not None else "",
     )
+
+
+def _socket_source(trials: Iterable[TrialResult]) -> str:
+    return "inet_diag" if any(SOCKETS_BY_DIAG in trial.notes for trial in trials) else "cgroup"
 
 
 def regress(held: Sequence[float], values: Sequence[float]) -> Slope:

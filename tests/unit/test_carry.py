@@ -134,24 +134,35 @@ def test_a_resumption_that_is_killed_at_any_step_is_resumed(tmp_path: Path, monk
 def test_killed_at_twenty_random_moments_a_run_is_completed(tmp_path: Path) -> None:
     """Processes that go on with a run are killed at seeded moments; one more brings it to its end.
 
-    A moment is some time after a process' start, or after it began so many trials; a slow machine changes nothing.
+    A moment is some time after a process' start, or after it began so many trials. Which of the two, and how many,
+    is drawn beforehand, and a process begins no more than so many: a slow machine changes nothing.
     """
     moments = random.Random(20)
-    results, log, trials = tmp_path / "results", Log(tmp_path / "log"), 150
-    kept_at = []
-    for _ in range(MOMENTS):
-        before, begun = len(log.read()), moments.randrange(5)
-        pid = in_child(lambda: carry(results, trials, log, pause_s=0.01))
-        while len(log.read()) < before + begun:
+    results, log = tmp_path / "results", Log(tmp_path / "log")
+    begun = [0] * (MOMENTS // 4) + [moments.randrange(2, 6) for _ in range(MOMENTS - MOMENTS // 4)]
+    moments.shuffle(begun)
+    trials = sum(max(most, 1) for most in begun) + 1
+    reached = []
+    for allowed in begun:
+        before = len(log.read())
+
+        def executed(spec: TrialSpec, most: int = before + max(allowed, 1)) -> None:
+            if len(log.read()) >= most:
+                time.sleep(600.0)  # its moment has come; the signal is on its way
+            log(spec)
+
+        pid = in_child(lambda executed=executed: carry(results, trials, executed, pause_s=0.005))  # type: ignore[misc]
+        while allowed and len(log.read()) < before + allowed:
+            assert (0, 0) == os.waitpid(pid, os.WNOHANG), "the process ended before its moment came"
             time.sleep(0.001)
-        time.sleep(moments.uniform(0.0, 0.02 if begun else 0.1))
+        time.sleep(moments.uniform(0.0, 0.02 if allowed else 0.1))
         os.kill(pid, signal.SIGKILL)
         assert -signal.SIGKILL == ended(pid), "the run ended before its moment came"
-        kept_at.append(len({index for index, _ in log.read()}))
+        reached.append(max((index for index, _ in log.read()), default=-1))
     assert 0 == ended(in_child(lambda: carry(results, trials, log)))
 
     assert_whole(results, trials, log, kills=MOMENTS)
-    assert len(set(kept_at)) > 10  # the moments were spread over the run
+    assert len(set(reached)) >= len([most for most in begun if most])  # the moments were spread over the run
     with open_results(results, said_nothing) as store:
         sessions = store.read_run(RUN_ID).sessions
     assert 2 <= len(sessions) <= MOMENTS + 1

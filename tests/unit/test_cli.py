@@ -24,7 +24,10 @@ from docker.errors import DockerException
 from orchestrator import cli, errors
 from orchestrator.config.load import load_lab
 from orchestrator.model import Metrics, Plan, Run, TrialResult
+from orchestrator.planning.control import with_control
 from orchestrator.planning.plan import make_plan
+from orchestrator.report import figures
+from orchestrator.report.remaining import loaded_s
 from orchestrator.report.text import PageRow, VariantRow
 from orchestrator.results.codec import encode
 from orchestrator.results.store import open_store
@@ -291,6 +294,27 @@ def test_plan_as_json_is_the_plan(lab: Command) -> None:
         len(document["trials"]),
         [out["variant"] for out in document["left_out"]],
     )
+
+
+def test_the_nightlys_suite_is_planned_with_its_control(lab: Command) -> None:
+    """Its trials, in the order of the night, are counted and timed; another suite has none."""
+    file = ROOT / "lab.yaml"
+    read = load_lab(file)
+    assert read.nightly is not None
+    both = with_control(read, "nightly", read.nightly.control)
+    trials = make_plan(both, "nightly", nofile_granted=None).trials
+    own = [spec for spec in trials if spec.variant == "c-epoll~control"]
+    every, added = (sum(loaded_s(read.scenarios[spec.scenario]) for spec in some) for some in (trials, own))
+    drawn = lab("--file", str(file), "plan", "nightly").out
+    night, quick = (json.loads(lab("--file", str(file), "plan", name, "--json").out) for name in ("nightly", "quick"))
+
+    title = f"Plan of suite nightly: {len(trials)} trials, seed 1, {figures.long_duration(every)} under load"
+    assert title == drawn.splitlines()[0].strip()
+    assert [(t.variant, t.scenario) for t in trials] == [(t["variant"], t["scenario"]) for t in night["trials"]]
+    said = "c-epoll~control is c-epoll once more, the A/A control of lab nightly: "
+    assert f"{said}{len(own)} of these trials, {figures.long_duration(added)} of the time under load" in words(drawn)
+    assert (["c-epoll~control"], []) == (night["controls"], quick["controls"])
+    assert len(trials) == len(read.suites["nightly"].variants) * len(own) + len(own)
 
 
 def test_an_unknown_suite_is_refused_with_the_known_ones(lab: Command) -> None:

@@ -12,8 +12,11 @@ from click.testing import CliRunner, Result
 
 from orchestrator import cli
 from orchestrator.errors import BadInput
-from orchestrator.model import Plan, Run, TrialResult
+from orchestrator.model import Plan, Run, Thresholds, TrialResult
+from orchestrator.report.page.beside import read_beside
+from orchestrator.report.page.content import read_run
 from orchestrator.results.store import open_store
+from orchestrator.verdicts.compare import worth_a_word
 from tests.unit.test_verdicts_compare import around, trial
 
 OLD, NEW = "20261122T0-nightly-aaaaaa", "20261123T0-nightly-bbbbbb"
@@ -53,12 +56,14 @@ def compare(root: Path, *arguments: str) -> Result:
 def test_two_runs_are_compared_pairing_by_pairing_and_the_slower_ends_with_1(root: Path) -> None:
     """The candidate is the second run; what stayed the same is no difference."""
     done = compare(root, OLD, NEW, "--json")
-    told = {one["baseline"].split()[0]: one for one in json.loads(done.stdout.partition("\nlab:")[0])}
+    document = json.loads(done.stdout.partition("\nlab:")[0])
+    told = {one["baseline"].split()[0]: one for one in document["verdicts"]}
 
     assert 1 == done.exit_code
     assert ("no difference", "worse") == (told["fast"]["verdict"], told["slow"]["verdict"])
     assert told["slow"]["low"] < 0.9 < told["slow"]["high"]
     assert f"lab: worse: slow in {NEW} on plain: throughput" in done.output
+    assert [] == document["tiers"]
 
 
 def test_variants_of_a_run_are_compared_block_by_block(root: Path) -> None:
@@ -68,6 +73,26 @@ def test_variants_of_a_run_are_compared_block_by_block(root: Path) -> None:
     assert (0, 0) == (newest.exit_code, older.exit_code)
     assert "better" in newest.output
     assert "█" in newest.output or "#" in newest.output
+
+
+def test_a_report_in_json_says_what_the_page_says(root: Path) -> None:
+    """Of each run its sentences and tiers, of the later one its verdicts against the first: the page's own, all."""
+    report = ["--file", str(root / "lab.yaml"), "report", "--format", "json", "--out", "-"]
+    older, newer = json.loads(CliRunner().invoke(cli.lab, [*report, OLD, NEW]).stdout)
+    alone = json.loads(CliRunner().invoke(cli.lab, report).stdout)
+    with open_store(root / "results" / "lab.db") as store:
+        runs = [store.read_run(OLD), store.read_run(NEW)]
+    pages, beside = [read_run(run) for run in runs], read_beside(runs, worth_a_word(Thresholds()))
+
+    assert beside is not None
+    assert [list(page.sentences) for page in pages] == [one["verdict"]["sentences"] for one in (older, newer)]
+    assert [["fast"], ["slow"]] == newer["verdict"]["tiers"][0]["tiers"]
+    (row,) = pages[1].tables[0].rows
+    assert ["fast", "slow"] == [cell.text.partition(" ")[0] for cell in row[2:]]
+    assert (None, OLD, beside.sentences[0]) == (older["beside"], newer["beside"]["run_id"], newer["beside"]["sentence"])
+    assert [one.word for one in beside.judged[0][1]] == [one["verdict"] for one in newer["beside"]["verdicts"]]
+    assert {"no difference", "worse"} == {one["verdict"] for one in newer["beside"]["verdicts"]}
+    assert newer | {"beside": None} == alone
 
 
 def test_what_is_not_worth_a_word_is_no_regression(root: Path) -> None:
@@ -138,8 +163,13 @@ def test_three_variants_are_put_into_tiers(root: Path) -> None:
         for one in night.trials:
             store.add_trial(night.run_id, one)
     done = compare(root, "--variants", "c", "a", "b")
+    (tiers,) = json.loads(compare(root, "--variants", "c", "a", "b", "--json").stdout)["tiers"]
 
     assert 0 == done.exit_code
+    assert ("plain", "throughput_per_s", [["a", "b"], ["c"]]) == (
+        tiers["scenario"], tiers["figure"], [sorted(group) for group in tiers["tiers"]]
+    )  # fmt: skip
+    assert ([], [], True) == (tiers["bounds"], tiers["left_out"], tiers["typical"]["a"] > tiers["typical"]["c"])
     assert any(line.rstrip().endswith(("1. a, b  2. c", "1. b, a  2. c")) for line in done.output.splitlines())
 
 
@@ -186,5 +216,5 @@ def test_an_a_a_control_is_the_floor_and_no_candidate(root: Path) -> None:
 
     assert 0 == done.exit_code
     assert [("fast in 20261127T0-nightly-000007", "no difference")] == [
-        (one["candidate"], one["verdict"]) for one in json.loads(done.stdout)
+        (one["candidate"], one["verdict"]) for one in json.loads(done.stdout)["verdicts"]
     ]

@@ -90,6 +90,15 @@ def test_hosts_are_extrapolated_for_holds_alone_and_with_what_was_held(tmp_path:
     assert () == foresee(lab, "quick").extrapolations
 
 
+def test_a_control_holds_what_its_variant_does(tmp_path: Path) -> None:
+    """It is planned, and no host more is told of it."""
+    lab = load_lab(write_lab(tmp_path, "c-epoll", text=TEXT + "nightly: {suite: quick}\n"))
+    found = foresee(lab, "quick", 7)
+
+    assert ["c-epoll", "c-epoll~control"] == sorted({spec.variant for spec in found.plan.trials})
+    assert ["c-epoll"] == [row.variant for row in found.extrapolations]
+
+
 def test_looking_ahead_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No folder, no file, no engine."""
     lab = make_lab(tmp_path)

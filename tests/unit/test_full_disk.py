@@ -8,11 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
+from click.testing import CliRunner
 
+from orchestrator import cli
+from orchestrator.cli.report import FORMATS
 from orchestrator.errors import StoreDamaged
 from orchestrator.model import TrialSpec
+from orchestrator.results.baseline import FILE, Accepted, accept
 from orchestrator.results.folder import read_run_folder, run_folder
 from orchestrator.results.mend import database, open_results
 from orchestrator.results.opening import refuse_without_room
@@ -91,21 +96,76 @@ def test_old_results_are_shown_on_a_full_disk(results: Path) -> None:
     fill(results)
     database_before = database(results).read_bytes()
 
-    def lab(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "orchestrator.cli", "--file", str(results.parent / "lab.yaml"), *arguments],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    shown = [lab("show", "--list"), lab("report", "--format", "csv", "--out", "-")]
+    shown = [lab(results, "show", "--list"), lab(results, "report", "--format", "csv", "--out", "-")]
     assert [(0, "")] * 2 == [(done.returncode, done.stderr) for done in shown]
     assert all(OLD in done.stdout for done in shown)
-    written = lab("report")
+    written = lab(results, "report")
     assert (3, 1, False) == (
         written.returncode, len(written.stderr.strip().splitlines()), "Traceback" in written.stderr,
     )  # fmt: skip
     assert "No space left on device" in written.stderr
     assert database_before == database(results).read_bytes()
+
+
+def lab(results: Path, *arguments: str, stdout: int | IO[bytes] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """Run a verb as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", "--file", str(results.parent / "lab.yaml"), *arguments],
+        cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+
+
+def refused(results: Path, *arguments: str) -> str:
+    """Run a verb that finds no space, and return its line."""
+    done = CliRunner().invoke(cli.lab, ["--file", str(results.parent / "lab.yaml"), *arguments])
+    assert isinstance(done.exception, StoreDamaged), done.output
+    assert (3, 1) == (done.exception.exit_code, len(str(done.exception).splitlines()))
+    return str(done.exception)
+
+
+def left_behind(results: Path) -> list[str]:
+    return [path.name for path in results.rglob("*.tmp")]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_report_that_does_not_fit_leaves_the_earlier_one_as_it_was(results: Path, kind: str) -> None:
+    """In every format: the file is the old one to the last byte, and nothing else lies beside it."""
+    earlier = run_folder(results, OLD) / f"report.{FORMATS[kind]}"
+    earlier.write_text("an earlier report\n" * 1000)
+    fill(results)
+    said = refused(results, "report", "--format", kind)
+
+    assert f"{earlier}: expected to write the report, but No space left on device; an earlier one" in said
+    assert ("an earlier report\n" * 1000, []) == (earlier.read_text(), left_behind(results))
+
+
+def test_an_export_that_does_not_fit_leaves_nothing(results: Path) -> None:
+    """Neither a half of it nor what it was being written into."""
+    fill(results)
+    said = refused(results, "export", "--out", str(results / "run.tar.gz"))
+
+    assert "run.tar.gz: expected to write the export, but No space left on device" in said
+    assert (False, []) == ((results / "run.tar.gz").exists(), left_behind(results))
+
+
+def test_a_baseline_that_does_not_fit_leaves_the_accepted_one(results: Path) -> None:
+    """What a person decided stays decided."""
+    accept(results, "quick", Accepted(OLD, "then"))
+    decided = (results / FILE).read_bytes()
+    fill(results)
+    with pytest.raises(StoreDamaged, match=r"the baseline: No space left on device; what was accepted stays"):
+        accept(results, "quick", Accepted("another", "now" * 5000))
+
+    assert (decided, []) == ((results / FILE).read_bytes(), left_behind(results))
+
+
+def test_an_output_that_takes_no_more_is_one_line_and_3(results: Path) -> None:
+    """A report into a pipe or file of the shell's that is full."""
+    with Path("/dev/full").open("wb") as full:
+        done = lab(results, "report", "--format", "csv", "--out", "-", stdout=full)
+
+    assert (3, 1) == (done.returncode, len(done.stderr.strip().splitlines())), done.stderr
+    assert "the disk is full" in done.stderr
 
 
 def test_a_run_is_refused_before_it_begins_where_there_is_no_room(results: Path) -> None:

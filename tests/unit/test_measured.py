@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.model import Ramp, Scenario, Step
-from orchestrator.verdicts.measured import Arrivals, Counted, measure
+from orchestrator.verdicts.measured import Arrivals, Counted, Sockets, is_by_diag, measure
 
 CLOSED = Scenario("plain", "", "closed", "/plain", 50, 0.0, 2.0, 4.0, 10.0)
 HOLD = Scenario("hold", "", "hold", "/delay", 100, 5.0, 0.0, 0.0, 10.0)
@@ -219,6 +219,32 @@ def test_memory_is_split_as_the_cgroup_charges_it() -> None:
     assert (600_000.0, 600_000.0, 50_000.0) == (v2.memory_user_bytes, v2.memory_kernel_bytes, v2.memory_socket_bytes)
     assert unread.memory_user_bytes is None
     assert why["memory_kernel_bytes"] == "the exporter could not read the cgroup's memory by its parts"
+
+
+def test_sockets_that_no_cgroup_accounts_are_inet_diags_to_tell() -> None:
+    """Beside the whole and not in it; only a dump that saw all of them counts, and the cgroup's word comes first."""
+    hold = counted(HOLD, established=100)
+    dump = Sockets(100, 230_400.0)
+    seen, v2, stale, none = (
+        replace(hold, sockets=dump),
+        replace(counted(HOLD, established=100, after={**AFTER, "cgroup_sock_bytes": 50_000.0}), sockets=dump),
+        replace(hold, sockets=Sockets(63, 9_000.0)),
+        hold,
+    )
+    metrics, missing = measure(seen)
+    reasons = [measure(one)[1]["memory_socket_bytes"].partition("; ")[2] for one in (stale, none, counted())]
+
+    assert (650_000.0, 600_000.0, 230_400.0) == (
+        metrics.memory_user_bytes, metrics.memory_kernel_bytes, metrics.memory_socket_bytes
+    )  # fmt: skip
+    assert "memory_socket_bytes" not in missing
+    assert 50_000.0 == measure(v2)[0].memory_socket_bytes
+    assert [
+        "inet_diag's last look saw 63 of 100 open",
+        "the exporter's inet_diag did not tell either",
+        "only holds look at sockets by inet_diag, with all of them open",
+    ] == reasons
+    assert [True, False, False, False] == [is_by_diag(one, measure(one)[0]) for one in (seen, v2, stale, none)]
 
 
 def test_a_ramp_that_was_stopped_in_its_first_step_measured_nothing() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +17,16 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from orchestrator import cli
+from orchestrator import cli, closing, resume
 from orchestrator import nightly as module
-from orchestrator.errors import BadInput, EnvironmentMissing
+from orchestrator.errors import BadInput, EnvironmentMissing, StoreDamaged
 from orchestrator.model import Lab, LeftOut, Run
-from orchestrator.results.baseline import read_baselines
+from orchestrator.results.baseline import Accepted, accept, read_baselines
+from orchestrator.results.folder import write_run
+from orchestrator.results.nights import is_closed
 from orchestrator.results.store import open_store
 from orchestrator.run import Outcome, Scripted, only_one
+from tests.unit.kept_runs import ended, in_child
 from tests.unit.nights import steady
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +62,15 @@ _TELL = (
     "import json, os; told = {k[12:]: v for k, v in os.environ.items() if k.startswith('LAB_NIGHTLY_')}; "
     "print(json.dumps(told), file=open('told', 'a'))"
 )
+
+
+@pytest.fixture(autouse=True)
+def cleared(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Where what killed commands left was cleared: no engine is asked here."""
+    found: list[Path] = []
+    for place in (module, resume):
+        monkeypatch.setattr(place, "clear_left", lambda root, _say: found.append(root))
+    return found
 
 
 @pytest.fixture
@@ -239,6 +252,150 @@ def test_a_nightly_killed_an_hour_ago_is_finished_by_the_next(
     assert str(folder(root, killed) / "nightly.html") == done.stdout.splitlines()[-1]
     assert f"run {again.run_id} is marked aborted: killed, and not to be resumed: kernel was 6.18" in changed.stderr
     assert [killed.run_id, steady(3, LEVELS).run_id] == [one["RUN"] for one in told(root)]
+
+
+# --- nights that were killed with all of their trials kept ------------------------------------------------------------
+
+
+def whole(root: Path, run: Run) -> Run:
+    """Keep a night as one that was killed after its last trial, before it was judged."""
+    keep(root, run)
+    write_run(root / "results", run)
+    return run
+
+
+def runs_told_of(root: Path) -> list[str]:
+    return [one["RUN"] for one in told(root)]
+
+
+def test_a_night_killed_before_it_was_judged_is_closed_by_the_next_once(
+    root: Path, nights: list[Run | BaseException]
+) -> None:
+    """Judged by what was before it, reported and told of; then tonight runs; the night after catches up nothing."""
+    first, late, tonight, last = (steady(n, {**LEVELS, "fast": 900.0 if n == 2 else 1000.0}) for n in range(1, 5))
+    keep(root, first)
+    accept(root / "results", "nightly", Accepted(first.run_id, "now"))
+    whole(root, late)
+    nights += [tonight, last]
+    done, again = lab(root, "nightly"), lab(root, "nightly")
+    document = json.loads((folder(root, late) / "nightly.json").read_text())
+
+    assert [late.run_id, tonight.run_id, last.run_id] == runs_told_of(root)
+    assert f"run {late.run_id} was killed before it was judged; judged now: regression. Report: " in done.stderr
+    assert ("regression", 2, first.run_id) == tuple(document[key] for key in ("verdict", "nights", "baseline"))
+    assert f"(begun {late.started_at}, judged late): regression." in told(root)[0]["TEXT"]
+    assert (True, True) == ((folder(root, late) / "nightly.html").is_file(), document["closed_at"] is not None)
+    assert (0, 0, False) == (done.exit_code, again.exit_code, late.run_id in again.output)
+
+
+def test_a_night_killed_a_moment_ago_before_it_was_judged_is_tonights(
+    root: Path, nights: list[Run | BaseException], cleared: list[Path]
+) -> None:
+    """No other run begins, what it left is cleared; once it is closed, the next night is one of its own."""
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    late = whole(root, replace(steady(1, LEVELS), started_at=began))
+    done = lab(root, "nightly")
+    nights.append(steady(2, LEVELS))
+    again = lab(root, "nightly")
+
+    assert (0, str(folder(root, late) / "nightly.html")) == (done.exit_code, done.stdout.splitlines()[-1])
+    assert (0, [late.run_id, steady(2, LEVELS).run_id]) == (again.exit_code, runs_told_of(root))
+    assert [root] == cleared
+
+
+def test_a_night_with_all_trials_and_no_end_is_finished_and_not_aborted(
+    root: Path, nights: list[Run | BaseException]
+) -> None:
+    """Killed between its last trial and the word that it is over."""
+    late = whole(root, steady(1, LEVELS, finished=False))
+    nights.append(steady(2, LEVELS))
+    done = lab(root, "nightly")
+    with open_store(root / "results" / "lab.db") as store:
+        kept = store.read_run(late.run_id)
+
+    assert (0, True, None) == (done.exit_code, kept.finished_at is not None, kept.aborted)
+    assert [late.run_id, steady(2, LEVELS).run_id] == runs_told_of(root)
+    assert "In 2 nights of history nothing changed." in done.output
+
+
+@pytest.mark.parametrize(("step", "times_told"), [(0, 1), (1, 1), (2, 1), (3, 2)])
+def test_a_night_killed_while_it_is_closed_is_closed_by_the_next(
+    root: Path, monkeypatch: pytest.MonkeyPatch, step: int, times_told: int
+) -> None:
+    """Before the page, what it says, the telling; only a kill right after that tells again, rather than never."""
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    late = whole(root, replace(steady(1, LEVELS), started_at=began))
+
+    def killed() -> None:
+        for name in ("keep_report", "keep_night", "notify"):
+            monkeypatch.setattr(closing, name, dies(getattr(closing, name)))
+        lab(root, "nightly")
+
+    count = 0
+
+    def dies(function: Callable[..., object]) -> Callable[..., object]:
+        def act(*args: object) -> object:
+            nonlocal count
+            if count == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count += 1
+            return function(*args)
+
+        return act
+
+    assert -signal.SIGKILL == ended(in_child(killed))
+    done = lab(root, "nightly")
+
+    assert (0, str(folder(root, late) / "nightly.html")) == (done.exit_code, done.stdout.splitlines()[-1])
+    assert [late.run_id] * times_told == runs_told_of(root)
+    assert is_closed(root / "results", late.run_id)
+
+
+def test_an_earlier_night_that_cannot_be_judged_does_not_stop_tonight(
+    root: Path, nights: list[Run | BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and that night goes on waiting."""
+    late = whole(root, steady(1, LEVELS))
+
+    def refuse(*_: object) -> None:
+        raise StoreDamaged("the disk is odd")
+
+    monkeypatch.setattr(module, "close_late", refuse)
+    nights.append(steady(2, LEVELS))
+    done = lab(root, "nightly")
+
+    assert f"run {late.run_id} was killed before it was judged, and cannot be judged: the disk is odd" in done.stderr
+    assert (0, False, [steady(2, LEVELS).run_id]) == (
+        done.exit_code, is_closed(root / "results", late.run_id), runs_told_of(root)
+    )  # fmt: skip
+
+
+def test_a_resumed_night_is_closed_as_the_nightly_would(root: Path) -> None:
+    """With its exit code, its report as the last line, by the nights before it alone, once, and without an engine."""
+    first, late, later = steady(1, LEVELS), steady(2, {**LEVELS, "fast": 900.0}), steady(3, LEVELS)
+    keep(root, first)
+    accept(root / "results", "nightly", Accepted(first.run_id, "now"))
+    whole(root, late)
+    keep(root, later)
+    done, again = lab(root, "run", "--resume"), lab(root, "run", "--resume", late.run_id)
+    document = json.loads((folder(root, late) / "nightly.json").read_text())
+
+    assert (1, str(folder(root, late) / "nightly.html")) == (done.exit_code, done.stdout.splitlines()[-1])
+    assert "lab: a regression: Worse than the baseline: fast on plain" in done.stderr
+    assert (2, [late.run_id]) == (document["nights"], runs_told_of(root))
+    assert isinstance(again.exception, BadInput)
+    assert "there is nothing to resume" in str(again.exception)
+
+
+def test_a_nightly_at_work_closes_its_night_itself(root: Path) -> None:
+    """`lab run --resume` says who is at it, and tells nobody."""
+    late = whole(root, steady(1, LEVELS))
+    with only_one(root / ".lab" / "nightly", "nightly of nightly"):
+        done = lab(root, "run", "--resume")
+
+    assert isinstance(done.exception, EnvironmentMissing)
+    assert f"lab nightly of nightly, pid {os.getpid()}" in str(done.exception)
+    assert ((root / "told").exists(), is_closed(root / "results", late.run_id)) == (False, False)
 
 
 def test_old_nights_lose_their_folders_and_keep_their_trials(root: Path, nights: list[Run | BaseException]) -> None:

@@ -241,6 +241,37 @@ def test_a_hold_is_read_with_all_open_and_ends_with_the_last_answer(clock: Clock
     assert "open 0.30 s after the order to start" in load.notes
 
 
+@pytest.mark.parametrize(
+    ("scenario", "dump_at_s", "is_v2", "expected"),
+    [(HOLD, 1.3, False, 100), (RELEASE, 2.6, False, 100), (HOLD, 9.0, False, 40), (RELEASE, 9.0, True, 40)],
+)
+def test_a_hold_waits_for_a_dump_of_its_sockets_with_all_open(
+    clock: Clock, scenario: Scenario, dump_at_s: float, is_v2: bool, expected: int
+) -> None:
+    """The reading's own is of before; not beyond the first answers, and not where the cgroup tells."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        is_over = since_s >= 5.0
+        return {"answered": 100} if is_over else {"established": 100 if since_s > 0.3 else 40, "waiting": 100}
+
+    class Dumping(Exporter):
+        def read(self, name: str) -> Reading:
+            seen = 100.0 if self.clock.now_s - 1000.0 >= dump_at_s else 40.0
+            dump = {"tcp_states": {"established": seen}, "tcp_socket_memory_bytes": {"send": 10 * seen, "forward": 1.0}}
+            reading = super().read(name)
+            accounted = {"cgroup_sock_bytes": 1.0} if is_v2 else {}
+            return replace(reading, grouped=dump, values={**reading.values, **accounted})
+
+    exporter = Dumping(clock, iter([4.0, *[204.0] * 99]).__next__)
+    load = run(clock, scenario, Swarm(clock, tell), exporter)
+
+    assert load.held is not None
+    assert expected == load.held.grouped["tcp_states"]["established"]
+    assert 10.0 * expected == load.held.grouped["tcp_socket_memory_bytes"]["send"]
+    assert load.held.at_s - 1000.0 < 1.2  # memory is that of the reading before
+    assert (is_v2, True) == (len([s for s in exporter.read_s if s > load.held.at_s]) <= 2, load.parties is not None)
+
+
 def test_parties_that_never_agree_are_brought_back_with_their_numbers(clock: Clock) -> None:
     """The kernel has ten connections more than the swarm knows of."""
 

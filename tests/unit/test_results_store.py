@@ -1,5 +1,6 @@
 """The database: what it gives back, what it refuses, and what survives."""
 
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -258,14 +259,28 @@ def test_openers_at_once_see_one_database(tmp_path: Path) -> None:
         assert [0] * 6 == [ended(pid) for pid in children]
 
 
+@pytest.mark.timeout(300)
 def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
-    """All three make the file and append side by side; each finds all of its own trials."""
-    path = tmp_path / "lab.db"
-    processes = [writer(path, f"r{n}", 60) for n in range(3)]
-    for process in processes:
-        process.communicate(timeout=60)
+    """All three make the file and append side by side; each finds all of its own trials.
 
-    assert [0, 0, 0] == [process.returncode for process in processes]
+    Every tenth trial each waits for the others: however the machine spreads its time, none has done before all have.
+    """
+    path, together = tmp_path / "lab.db", multiprocessing.get_context("fork").Barrier(3)
+    histogram = dict.fromkeys(range(3000), 1)
+
+    def write(run_id: str) -> None:
+        together.wait()
+        with open_store(path) as store:
+            store.begin_run(run_id, "quick", "t0", {}, Plan("quick", 0, (), ()))
+            for index in range(60):
+                if index % 10 == 0:
+                    together.wait()
+                spec = TrialSpec(index, 0, "v", "plain", "closed", "default", 1, 1, "")
+                store.add_trial(run_id, TrialResult(spec, None, Metrics(), {}, histogram, (), (), "", 0.0, 0.0))
+
+    children = [in_child(lambda run_id=run_id: write(run_id)) for run_id in ("r0", "r1", "r2")]  # type: ignore[misc]
+
+    assert [0, 0, 0] == [ended(pid) for pid in children]
     with open_store(path) as store:
         assert [list(range(60))] * 3 == [
             [result.spec.index for result in store.read_run(f"r{n}").trials] for n in range(3)

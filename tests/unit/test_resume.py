@@ -47,6 +47,7 @@ class Bench:
     def __init__(self) -> None:
         self.host: dict[str, object] = dict(HOST)
         self.asked: list[str] = []
+        self.cleared: list[Path] = []
         self.done: list[int] = []
 
     def lay_ground(self, _lab: Lab, profile: str, variants: Any, *_rest: object) -> SimpleNamespace:
@@ -75,6 +76,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     made = Bench()
     for name in ("lay_ground", "under_control", "carry_on"):
         monkeypatch.setattr(resume, name, getattr(made, name))
+    monkeypatch.setattr(resume, "clear_left", lambda root, _say: made.cleared.append(root))
     return made
 
 
@@ -127,11 +129,11 @@ def test_a_killed_run_goes_on_where_it_was(lab: Lab, bench: Bench) -> None:
 
 
 def test_a_run_whose_last_act_was_missing_needs_no_engine(lab: Lab, bench: Bench) -> None:
-    """All trials are kept: it is marked finished, and that is all."""
+    """All trials are kept: it is marked finished, what the killed command left is cleared, and that is all."""
     killed(lab, 4)
     done, said = go(lab)
 
-    assert ([], True) == (bench.asked, done.finished_at is not None)
+    assert ([], [lab.root], True) == (bench.asked, bench.cleared, done.finished_at is not None)
     assert f"run {RUN_ID}: all 4 trials are kept; it is finished now" in said
     document = json.loads((lab.root / "results" / "runs" / RUN_ID / "run.json").read_text())
     assert done.finished_at == document["finished_at"]

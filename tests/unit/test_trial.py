@@ -13,6 +13,7 @@ from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer import Load
 from orchestrator.run import with_variants
 from orchestrator.trial import busiest, grown, judge_load
+from orchestrator.verdicts.measured import SOCKETS_BY_DIAG
 from orchestrator.verdicts.reconcile import Parties
 from orchestrator.verdicts.validity import CLOSED_LOOP, GENERATOR_LIMITED
 
@@ -59,6 +60,19 @@ def test_a_sound_load_is_valid_and_says_that_it_was_a_closed_loop() -> None:
     assert result.void is None
     assert (600, {}, {500_000: 600}) == (result.metrics.requests, result.metrics.errors, result.histogram_us)
     assert CLOSED_LOOP in result.notes
+
+
+def test_sockets_that_no_cgroup_accounts_are_told_with_their_source() -> None:
+    """Summed over the dump's kinds, and only where the dump saw all that were open."""
+    memory = {"cgroup_memory_bytes": 9e6, "cgroup_kernel_memory_bytes": 3e6}
+    dump = {"tcp_states": {"established": 600.0}, "tcp_socket_memory_bytes": {"send": 100.0, "forward": 23.0}}
+    scenario = replace(CLOSED, kind="hold", connections=600, delay_s=0.5)
+    held = Reading(1.0, {**VALUES, **memory}, dump, {}, {})
+    by_diag = judged(load(SOUND, established=600, held=held), scenario)
+    unseen = judged(load(SOUND, established=601, held=held), scenario)
+
+    assert (123.0, True) == (by_diag.metrics.memory_socket_bytes, SOCKETS_BY_DIAG in by_diag.notes)
+    assert (None, False) == (unseen.metrics.memory_socket_bytes, SOCKETS_BY_DIAG in unseen.notes)
 
 
 def test_a_refused_target_voids_the_trial_wherever_it_was_counted() -> None:

@@ -13,7 +13,9 @@ from rich.console import Console
 
 from orchestrator.model import Metrics, Plan, Run, TrialResult, TrialSpec
 from orchestrator.report.asjson import show_document
+from orchestrator.report.memorytable import memory_remarks
 from orchestrator.report.sidebyside import side_by_side
+from orchestrator.verdicts.measured import SOCKETS_BY_DIAG
 from orchestrator.verdicts.memory import MemoryFit, fit, fit_run
 
 SIZES = (500, 1000, 2000, 4000)
@@ -79,6 +81,26 @@ def test_a_part_that_is_not_accounted_has_its_reason_and_no_number() -> None:
     assert known.socket is not None
     assert 3.0 == pytest.approx(known.socket.bytes_each)
     assert not known.missing
+    assert ("", "cgroup") == (found.socket_source, known.socket_source)
+
+
+def test_sockets_by_inet_diag_are_said_to_be_beside_the_whole() -> None:
+    """The fit names its source, and a line below the table says what that means for whom."""
+    told = [
+        replace(t, notes=(SOCKETS_BY_DIAG,), metrics=replace(t.metrics, memory_socket_bytes=2_304.0 * (held or 0)))
+        for t in holds()
+        if (held := t.metrics.connections_held)
+    ]
+    other = [replace(t, spec=replace(t.spec, variant="other")) for t in holds()]
+    found, unknown = fitted(*told), fit("other", other)
+
+    assert unknown is not None
+    assert found.socket is not None
+    assert "inet_diag" == found.socket_source
+    assert 2_304.0 == pytest.approx(found.socket.bytes_each)
+    said = "sockets by inet_diag: cgroup v1 charges them to nobody, so the whole is without them"
+    assert [said] == memory_remarks([found])
+    assert f"{said} (c-epoll)" in memory_remarks([found, unknown])
 
 
 def test_only_whole_valid_holds_with_all_settings_in_place_are_points() -> None:

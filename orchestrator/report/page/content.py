@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.model import CONTROL, Run, Thresholds, TrialResult, TrialSpec
+from orchestrator.model import Run, TrialResult, TrialSpec
 from orchestrator.report import figures
 from orchestrator.report.columns import Column, cost_columns, service_columns
 from orchestrator.report.page.cells import Cell, Table
@@ -16,16 +16,12 @@ from orchestrator.report.page.judged import memory_table, tier_table
 from orchestrator.report.page.limits import limits_of
 from orchestrator.report.page.lines import Timeline, memory_charts, timeline_chart
 from orchestrator.report.page.nightly import NightSection
-from orchestrator.report.page.sentences import run_sentences
+from orchestrator.report.page.verdict import read_verdict
 from orchestrator.report.probetable import probe_texts
 from orchestrator.report.sidebyside import OPENED, footnotes
 from orchestrator.report.text import timing_line
 from orchestrator.verdicts.ceiling import with_ceilings
-from orchestrator.verdicts.compare import worth_a_word
-from orchestrator.verdicts.memory import fit_run
-from orchestrator.verdicts.noise import floor_of
-from orchestrator.verdicts.summary import Summary, summarise_run
-from orchestrator.verdicts.tiers import only, tier_run
+from orchestrator.verdicts.summary import Summary
 from orchestrator.verdicts.validity import rules
 
 
@@ -98,21 +94,17 @@ def read_run(
     own default. timelines: scenario -> how its trials went; none for a run of which no time series were kept.
     """
     run = with_ceilings(run)
-    by_scenario: dict[str, list[Summary]] = {}
-    for row in summarise_run(run):
-        by_scenario.setdefault(row.scenario, []).append(row)
-    rivals = only(run, {spec.variant for spec in run.plan.trials if not spec.variant.endswith(CONTROL)})
-    fits = fit_run(rivals)
-    tiers = tier_run(rivals, thresholds or worth_a_word(Thresholds()), floor_of([run]))
-    tables = (tier_table(tiers), memory_table(fits))
+    verdict = read_verdict(run, thresholds)
+    by_scenario = verdict.by_scenario
+    tables = (tier_table(verdict.tiers), memory_table(verdict.fits))
     return Part(
         run_id=run.run_id,
         suite=run.suite,
         started_at=run.started_at,
         state=f"finished {run.finished_at}" if run.finished_at else "not finished: it is under way or ended abruptly",
-        sentences=run_sentences(_without_second_names(by_scenario), tiers, fits),
+        sentences=verdict.sentences,
         sections=tuple(_section(run, rows, (timelines or {}).get(name, ())) for name, rows in by_scenario.items()),
-        charts=tuple(memory_charts(by_scenario, fits)),
+        charts=tuple(memory_charts(by_scenario, verdict.fits)),
         tables=tuple(table for table in tables if table is not None),
         limits=tuple(limits_of(run, by_scenario)),
         rules=rules(),
@@ -121,14 +113,6 @@ def read_run(
         timing=timing_line(run),
         grafana=grafana,
     )
-
-
-def _without_second_names(by_scenario: Mapping[str, Sequence[Summary]]) -> dict[str, list[Summary]]:
-    """An A/A control is nobody's rival."""
-    kept = {
-        scenario: [row for row in rows if not row.variant.endswith(CONTROL)] for scenario, rows in by_scenario.items()
-    }
-    return {scenario: rows for scenario, rows in kept.items() if rows}
 
 
 def _reproduce(run: Run) -> str:
