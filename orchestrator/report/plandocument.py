@@ -29,9 +29,7 @@ def plan_document(
         {"trial": spec.index, "constraint": bound.name, "fix": bound.fix, "whose": bound.whose}
         for spec, bound in find_impossible(plan)
     ]
-    document["controls"] = list(
-        dict.fromkeys(spec.variant for spec in plan.trials if spec.variant.endswith(CONTROL))
-    )
+    document["controls"] = list(dict.fromkeys(spec.variant for spec in plan.trials if spec.variant.endswith(CONTROL)))
     document["assumed"] = list(assumed)
     if extrapolations:
         document["extrapolations"] = [_extrapolation(row) for row in extrapolations]
