@@ -66,12 +66,11 @@ static bool is_arrival(const struct conn *c)
 void conn_fail(struct conn *c, enum engine_phase phase, int wrong, uint64_t now_ns)
 {
     struct group *g = c->group;
-    /* An idle connection that the server ends, as it may, is no exchange. A pool's connect that fails is none either, but
-     * with all of them failing nothing would show: it counts. */
+    /* A pool's connect that fails is no exchange, but with all of them failing nothing would show: it counts. */
     if (c->intended_ns)
         row_failed(g->engine, g->row, c->intended_ns, now_ns, is_arrival(c), phase, wrong);
-    else if (phase == ENGINE_IN_CONNECT || phase == ENGINE_IN_SOCKET)
-        counts_add(&g->row->running->errors, (uint64_t)phase << 16 | (uint64_t)wrong, 1);
+    else
+        row_broken(g->row, phase, wrong);
     c->intended_ns = 0;
     conn_drop(c);
     if (g->told.kind == ENGINE_STORM)
@@ -179,11 +178,15 @@ static void on_answer(struct conn *c, bool is_open, bool more)
     conn_move(c, UNOPENED, now_ns);
 }
 
-/* A READY connection has something to read: the server ends it, or talks out of turn. */
-static void on_idle_input(struct conn *c, uint64_t now_ns)
+/* A READY connection has something to read: the server ends it, as it may, or talks out of turn; or it was reset (wrong:
+ * the errno). A reset counts, and a pool opens the connection again after a pause only. */
+static void on_idle_input(struct conn *c, int wrong, uint64_t now_ns)
 {
+    const enum state next = c->group->told.kind == ENGINE_HOLD ? SPENT : wrong ? PAUSED : UNOPENED;
+    if (wrong)
+        row_broken(c->group->row, ENGINE_IN_CLOSE, wrong);
     conn_drop(c);
-    conn_move(c, c->group->told.kind == ENGINE_HOLD ? SPENT : UNOPENED, now_ns);
+    conn_move(c, next, now_ns);
 }
 
 static void read_answer(struct conn *c, uint64_t now_ns)
@@ -194,7 +197,7 @@ static void read_answer(struct conn *c, uint64_t now_ns)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (c->state == READY)
-        return on_idle_input(c, now_ns);
+        return on_idle_input(c, got < 0 ? errno : 0, now_ns);
     if (got < 0)
         return conn_fail(c, conn_phase(c), errno, now_ns);
     if (got == 0) {

@@ -30,7 +30,7 @@ enum engine_phase {
     ENGINE_IN_SEND = 2,
     ENGINE_IN_FIRST_BYTE = 3, /* asked, nothing of the answer has come */
     ENGINE_IN_BODY = 4,       /* part of the answer has come */
-    ENGINE_IN_CLOSE = 5
+    ENGINE_IN_CLOSE = 5       /* answered, and reset while it was idle; a server that ends it in order is no error */
 };
 
 /* What went wrong: an errno (1..4095), or one of these. */
@@ -101,7 +101,7 @@ struct engine_record {
     size_t failed_len;
     struct engine_cell *lag; /* open, storm: from plan to send (connect) */
     size_t lag_len;
-    struct engine_cell *errors;
+    struct engine_cell *errors; /* running: also of connections without an exchange (a pool's connect, a reset while idle) */
     size_t errors_len;
     uint64_t planned, sent, late, dropped; /* open, storm: of the record's interval (running: since the last take) */
     uint64_t unanswered;  /* scored records: arrivals or exchanges that belong to the window and have no outcome yet */

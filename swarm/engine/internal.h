@@ -71,6 +71,8 @@ struct engine_record *record_render(const struct record *record);
 void row_answered(struct engine *e, struct row *row, uint64_t intended_ns, uint64_t done_ns, bool is_arrival);
 void row_failed(struct engine *e, struct row *row, uint64_t intended_ns, uint64_t done_ns, bool is_arrival,
                 enum engine_phase phase, int wrong);
+/* A connection broke that had no exchange under way: an error of the running record, and of no window. */
+void row_broken(struct row *row, enum engine_phase phase, int wrong);
 /* Arrivals: planned; sent (storm: its connect begun) at now_ns; or never sent. now.sent is counted by whoever sends. */
 void row_planned(struct engine *e, struct row *row, uint64_t planned_ns);
 void row_sent(struct engine *e, struct row *row, uint64_t planned_ns, uint64_t now_ns);

@@ -109,6 +109,11 @@ void row_failed(struct engine *e, struct row *row, uint64_t intended_ns, uint64_
     }
 }
 
+void row_broken(struct row *row, enum engine_phase phase, int wrong)
+{
+    counts_add(&row->running->errors, (uint64_t)phase << 16 | (uint64_t)wrong, 1);
+}
+
 void row_planned(struct engine *e, struct row *row, uint64_t planned_ns)
 {
     row->now.planned++;

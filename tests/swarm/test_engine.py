@@ -25,6 +25,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + BODY
 CLOSED, OPEN, HOLD, STORM = range(4)
 SOCKET, CONNECT, SEND, FIRST_BYTE, IN_BODY, CLOSE = range(6)
 TIMEOUT, ENDED, MALFORMED, LENGTH, WRONG_BODY, UNANSWERED, STATUS = 5000, 5001, 5002, 5003, 5004, 5005, 6000
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 Serve = Callable[[socket.socket], None]
 
 
@@ -158,7 +159,7 @@ def saying(*pieces: bytes, reset: bool = False) -> Serve:
             connection.sendall(piece)
             time.sleep(0.005)
         if reset:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     return serve
 
@@ -233,6 +234,70 @@ def test_what_goes_wrong_is_named_by_phase_and_kind(
     eventually(lambda: engine.counts(row)["failed"] == 1)
     assert {expected: 1} == engine.take(row)["errors"]
     assert (1, 0) == tuple(engine.counts(row)[key] for key in ("opened", "answered"))
+
+
+def resetting(go: threading.Event, first: int) -> Serve:
+    """Return a server whose first connections are reset, unasked, once `go` is set; later ones are left alone."""
+    order = itertools.count()
+
+    def serve(connection: socket.socket) -> None:
+        if next(order) < first:
+            go.wait(20)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        else:
+            silence(connection)
+
+    return serve
+
+
+@pytest.mark.parametrize(("reset", "errors"), [(True, {(CLOSE, errno.ECONNRESET): 1}), (False, {})])
+def test_a_reset_after_the_answer_is_an_error_of_the_close_and_an_end_in_order_is_none(
+    engine: Loose, server: Callable[[Serve], int], reset: bool, errors: dict[tuple[int, int], int]
+) -> None:
+    """The exchange stays answered and nothing else is missing: the error is the connection's, not an answer's."""
+    row = engine.row(by_start=True)
+    engine.window(time.monotonic_ns(), time.monotonic_ns() + 60 * 10**9)
+    engine.group(row, HOLD, server(saying(ANSWER, reset=reset)), 1, once=1, stays=1)
+    eventually(lambda: engine.counts(row)["answered"] == 1 and engine.counts(row)["established"] == 0)
+
+    assert errors == engine.take(row)["errors"]
+    assert {} == engine.scored(row)["errors"]
+    assert (1, 0) == tuple(engine.counts(row)[key] for key in ("opened", "failed"))
+
+
+def test_a_pool_that_is_reset_while_idle_is_opened_again(engine: Loose, server: Callable[[Serve], int]) -> None:
+    """Three idle connections, three resets, three errors of the close; no arrival was due, so none failed."""
+    go, row = threading.Event(), engine.row()
+    first_ns = time.monotonic_ns() + 3600 * 10**9
+    engine.group(row, OPEN, server(resetting(go, 3)), 3, rate_per_s=1.0, first_ns=first_ns)
+    eventually(lambda: engine.counts(row)["established"] == 3)
+    go.set()
+    eventually(lambda: engine.counts(row)["opened"] == 6 and engine.counts(row)["established"] == 3)
+
+    assert {(CLOSE, errno.ECONNRESET): 3} == engine.take(row)["errors"]
+    assert (0, 0) == tuple(engine.counts(row)[key] for key in ("failed", "planned"))
+
+
+def test_a_server_that_resets_what_the_engine_closes_makes_no_error(
+    engine: Loose, server: Callable[[Serve], int]
+) -> None:
+    """The end of a trial: the engine ends first, whatever the server says to that."""
+    ended: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        while connection.recv(4096):
+            connection.sendall(ANSWER)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        connection.close()
+        ended.append(1)
+
+    row = engine.row(by_start=True)
+    group = engine.group(row, HOLD, server(serve), 5, once=1, stays=1)
+    eventually(lambda: engine.counts(row)["answered"] == 5)
+    engine.end(group, count_unanswered=True)
+    eventually(lambda: len(ended) == 5)
+
+    assert ({}, 0) == (engine.take(row)["errors"], engine.counts(row)["failed"])
 
 
 @pytest.mark.parametrize(
