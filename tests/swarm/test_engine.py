@@ -5,21 +5,26 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import os
 import re
 import resource
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cffi
 import pytest
+from gevent import monkey
 
-ENGINE = Path(__file__).parents[2] / "swarm" / "engine"
+ROOT = Path(__file__).parents[2]
+ENGINE = ROOT / "swarm" / "engine"
 BODY = b"Hello, world!"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + BODY
 CLOSED, OPEN, HOLD, STORM = range(4)
@@ -346,6 +351,149 @@ def test_patience_ends_in_the_phase_it_was_lost_in(engine: Loose, server: Callab
         taken = engine.take(row)
         assert {(phase, TIMEOUT): 3} == taken["errors"]
         assert min(taken["failed"]) >= 50_000
+
+
+@pytest.mark.parametrize(("resets", "wrong"), [(True, errno.ECONNRESET), (False, TIMEOUT)])
+def test_a_request_that_nobody_reads_fails_in_the_send(
+    engine: Loose, server: Callable[[Serve], int], resets: bool, wrong: int
+) -> None:
+    """More than both windows hold: connected, part of it under way, and then a reset or no patience left."""
+    go = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        go.wait(20)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    row = engine.row(by_start=True)
+    engine.group(row, HOLD, server(serve), 1, once=1, request=b"GET /" + b"x" * (64 << 20) + b" HTTP/1.1\r\n\r\n",
+                 patience_ns=10**10 if resets else 50 * 10**6)  # fmt: skip
+    if resets:
+        eventually(lambda: engine.counts(row)["established"] == 1)
+        go.set()
+    eventually(lambda: engine.counts(row)["failed"] == 1)
+    go.set()
+
+    assert {(SEND, wrong): 1} == engine.take(row)["errors"]
+    assert (1, 0) == tuple(engine.counts(row)[key] for key in ("opened", "sent"))
+
+
+@pytest.mark.parametrize(
+    ("sample", "body", "errors"),
+    [
+        (16, b"Hallo, world!", {(IN_BODY, WRONG_BODY): 3}),
+        (1, b"Hallo, world!", {(IN_BODY, WRONG_BODY): 48}),
+        (0, b"Hallo, world!", {}),
+        (16, b"Hello, world", {(IN_BODY, LENGTH): 48}),
+        (0, b"Hello, world!!", {(IN_BODY, LENGTH): 48}),
+        (16, BODY, {}),
+    ],
+)
+def test_the_body_is_compared_on_a_sample_and_the_length_always(
+    engine: Loose, server: Callable[[Serve], int], sample: int, body: bytes, errors: dict[tuple[int, int], int]
+) -> None:
+    """Of 48 wrong bodies every 16th is found; of 48 wrong lengths each one."""
+    row = engine.row(by_start=True)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    engine.group(row, HOLD, server(saying(answer)), 48, once=1, sample=sample)
+    eventually(lambda: engine.counts(row)["answered"] + engine.counts(row)["failed"] == 48)
+
+    assert errors == engine.take(row)["errors"]
+    assert 48 - sum(errors.values()) == engine.counts(row)["answered"]
+
+
+def test_connections_come_from_all_source_addresses_in_turn(engine: Loose, server: Callable[[Serve], int]) -> None:
+    """Whom the server sees: each address that was given as often as the others, and no other."""
+    peers: list[str] = []
+
+    def serve(connection: socket.socket) -> None:
+        peers.append(connection.getpeername()[0])
+        silence(connection)
+
+    row = engine.row(by_start=True)
+    sources = ["127.64.0.1", "127.64.0.2", "127.65.3.4", "127.255.255.254"]
+    engine.group(row, HOLD, server(serve), 12, once=1, sources=" ".join(sources).encode())
+    eventually(lambda: len(peers) == 12)
+
+    assert dict.fromkeys(sources, 3) == Counter(peers)
+
+
+FEW_PORTS = """
+import fcntl, socket, struct, sys
+from pathlib import Path
+from tests.swarm.test_engine import HOLD, Loose, eventually
+
+with socket.socket() as probe:
+    fcntl.ioctl(probe, 0x8914, struct.pack("16sh22x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP: a new namespace's lo is down
+Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("30000 30003")
+engine = Loose(Path(sys.argv[1]))
+row = engine.row(by_start=True)
+listeners = [socket.create_server(("127.0.0.1", port)) for port in (2001, 2002)]
+for port in (2001, 2002):
+    engine.group(row, HOLD, port, 4, once=1, sources=b"127.64.0.1")
+eventually(lambda: engine.counts(row)["established"] + engine.counts(row)["failed"] == 8)
+print(engine.counts(row)["established"], engine.take(row)["errors"])
+"""
+
+
+def test_a_source_address_has_all_its_ports_for_each_target(library: Path) -> None:
+    """Four ports, one address, two targets: eight connections. A port chosen at bind() would do for one target only."""
+    namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no network namespace of its own: unshare is refused")
+    done = subprocess.run(
+        [*namespace, sys.executable, "-c", FEW_PORTS, str(library)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert ("8 {}\n", 0) == (done.stdout, done.returncode), done.stderr
+
+
+SERVER = """
+import sys
+from tests.swarm.moody import rightly, serve
+
+with serve(rightly) as port:
+    print(port, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_answers_are_counted_while_python_holds_the_interpreter_lock(engine: Loose) -> None:
+    """All of a window lies in one call that never gives the lock away: no Python ran in it, and the engine did."""
+    stamps: list[int] = []
+    is_over = False
+    sleep: Any = monkey.get_original("time", "sleep")
+
+    def witness() -> None:
+        while not is_over:
+            stamps.append(time.monotonic_ns())
+            sleep(0.001)
+
+    command = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        row = engine.row()
+        group = engine.group(row, CLOSED, int(process.stdout.readline()), 8)
+        eventually(lambda: engine.counts(row)["answered"] > 100)
+        # A real thread: importing Locust, as other tests do, makes greenlets of the usual ones.
+        monkey.get_original("_thread", "start_new_thread")(witness, ())
+        for size in (10**7 << doubled for doubled in range(8)):
+            start_ns = time.monotonic_ns() + 50 * 10**6
+            end_ns = start_ns + 200 * 10**6
+            engine.window(start_ns, end_ns)
+            sum(range(size))
+            done_ns = time.monotonic_ns()
+            seen = [stamp for stamp in stamps if start_ns <= stamp < end_ns]
+            if done_ns > end_ns and not seen:
+                break
+        is_over = True
+        answered = sum(engine.scored(row)["answered"].values())
+        engine.end(group)
+        process.stdin.close()
+
+    assert (True, []) == (done_ns > end_ns, seen), "the lock was never held that long"
+    assert answered > 20
 
 
 def test_open_arrivals_are_all_accounted_for(engine: Loose, server: Callable[[Serve], int]) -> None:
