@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -17,6 +19,12 @@ from swarm.settings import Target
 ROOT = Path(__file__).resolve().parents[2]
 INET = SimpleNamespace(family=socket.AF_INET)
 UNIX = SimpleNamespace(family=socket.AF_UNIX)
+SWARM = json.dumps({
+    "scenarios": {"plain": {"kind": "closed", "users": "locust"}},
+    "targets": {"v": {"host": "127.0.0.1", "port": 8080, "speaks": "http", "fixed_delay": False, "nonce": "5eed" * 8}},
+    "once": False,
+    "opening": 128,
+})  # fmt: skip
 
 
 def make_guard(listener: socket.socket) -> Guard:
@@ -118,3 +126,19 @@ def test_every_python_socket_of_the_process_is_under_the_hook() -> None:
     assert [f"target refused: 127.0.0.1:{port} is no checked target of this lab: none yet"] * 4 == (
         done.stdout.splitlines()
     )
+
+
+def test_a_host_on_the_masters_command_line_is_refused() -> None:
+    """Exit code 2, one line that says what and why, no traceback, and nothing is served."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        rpc, web = one.getsockname()[1], other.getsockname()[1]
+    command = [sys.executable, "-m", "swarm", "-f", "swarm/locustfile.py", "--master", "--host", "http://192.0.2.1"]
+    bind = ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(rpc)]
+    done = subprocess.run(
+        [*command, *bind, "--web-host", "127.0.0.1", "--web-port", str(web)],
+        cwd=ROOT, env=os.environ | {"LAB_SWARM": SWARM}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    said = [line for line in done.stderr.splitlines() if "INFO" not in line]
+    line = "swarm: target refused: --host 'http://192.0.2.1'; only the targets in LAB_SWARM are loaded"
+
+    assert ([line], 2, "") == (said, done.returncode, done.stdout)
