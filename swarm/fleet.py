@@ -42,7 +42,7 @@ class Part:
     @property
     def phase(self) -> float:
         """Its place between two arrivals of its own, so that everybody's together are evenly spaced."""
-        return self.number / self.of
+        return self.number % self.of / self.of
 
     def connections(self, total: float) -> int:
         return share_of(math.ceil(total), (self.number, self.of))
@@ -156,7 +156,7 @@ class Fleet:
             if "connections" in totals:
                 self.engine.change_group(number, connections=max(1, part.connections(totals["connections"])))
             else:
-                self.engine.change_group(number, rate_per_s=part.rate_per_s(totals["rate_per_s"]))
+                self.engine.change_group(number, rate_per_s=part.rate_per_s(totals["rate_per_s"]), phase=part.phase)
 
     def rescale(self, swarm_users: int, place: tuple[int, int]) -> None:
         """The swarm has another number of users now: each gets its part of the rate anew."""
@@ -166,7 +166,7 @@ class Fleet:
                 continue
             part = Part(part.number, self.swarm_users)
             self._groups[number] = (scenario, part, False)
-            self.engine.change_group(number, rate_per_s=part.rate_per_s(scenario.rate_per_s))
+            self.engine.change_group(number, rate_per_s=part.rate_per_s(scenario.rate_per_s), phase=part.phase)
 
     def _next_part(self, per_user: int, *, is_alone: bool) -> Part:
         if is_alone:

@@ -180,10 +180,10 @@ class Engine:
         """Close a group's connections; what was under way counts as unanswered if told so."""
         _check(self._lib.engine_end_group(self._engine, group, count_unanswered), f"end group {group}")
 
-    def change_group(self, group: int, *, rate_per_s: float = -1.0, connections: int = -1) -> None:
-        """Change an open group's rate, or raise a closed one's connections."""
+    def change_group(self, group: int, *, rate_per_s: float = -1.0, phase: float = 0.0, connections: int = -1) -> None:
+        """Change an open group's rate and its arrivals' place in a period, or raise a closed one's connections."""
         what = f"change group {group} to {connections} connections and {rate_per_s}/s"
-        _check(self._lib.engine_change_group(self._engine, group, rate_per_s, connections), what)
+        _check(self._lib.engine_change_group(self._engine, group, rate_per_s, phase, connections), what)
 
     def counts(self, row: int) -> dict[str, int]:
         """Return struct engine_counts by name."""

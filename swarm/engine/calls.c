@@ -69,7 +69,7 @@ int engine_add_group(struct engine *e, const struct engine_group *group)
 
 struct change_group {
     int group, connections, count_unanswered;
-    double rate_per_s;
+    double rate_per_s, phase;
     int result;
 };
 
@@ -103,10 +103,11 @@ static void do_change_group(struct engine *e, void *argument)
     struct group *g = find(e, asked->group);
     asked->result = g ? 0 : -ENOENT;
     if (g && asked->rate_per_s >= 0) {
-        if (g->told.kind != ENGINE_OPEN || !(asked->rate_per_s > 0 && asked->rate_per_s <= 1e8))
+        if (g->told.kind != ENGINE_OPEN || !(asked->rate_per_s > 0 && asked->rate_per_s <= 1e8) ||
+            !(asked->phase >= 0 && asked->phase < 1))
             asked->result = -EINVAL;
         else
-            group_set_rate(g, asked->rate_per_s, clock_ns());
+            group_set_rate(g, asked->rate_per_s, asked->phase, clock_ns());
     }
     if (g && asked->connections >= 0) {
         if (g->told.kind != ENGINE_CLOSED || (size_t)asked->connections < g->connections)
@@ -117,9 +118,10 @@ static void do_change_group(struct engine *e, void *argument)
     }
 }
 
-int engine_change_group(struct engine *e, int group, double rate_per_s, int connections)
+int engine_change_group(struct engine *e, int group, double rate_per_s, double phase, int connections)
 {
-    struct change_group asked = {.group = group, .rate_per_s = rate_per_s, .connections = connections};
+    struct change_group asked = {
+        .group = group, .rate_per_s = rate_per_s, .phase = phase, .connections = connections};
     engine_call(e, do_change_group, &asked);
     return asked.result;
 }

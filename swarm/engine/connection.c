@@ -178,8 +178,8 @@ static void on_answer(struct conn *c, bool is_open, bool more)
     conn_move(c, UNOPENED, now_ns);
 }
 
-/* A READY connection has something to read: the server ends it, as it may, or talks out of turn; or it was reset (wrong:
- * the errno). A reset counts, and a pool opens the connection again after a pause only. */
+/* A READY connection has something to read: the server ends it, as it may, or talks out of turn; or it was reset
+ * (wrong: the errno). A reset counts, and a pool opens the connection again after a pause only. */
 static void on_idle_input(struct conn *c, int wrong, uint64_t now_ns)
 {
     const enum state next = c->group->told.kind == ENGINE_HOLD ? SPENT : wrong ? PAUSED : UNOPENED;

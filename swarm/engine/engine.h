@@ -101,7 +101,7 @@ struct engine_record {
     size_t failed_len;
     struct engine_cell *lag; /* open, storm: from plan to send (connect) */
     size_t lag_len;
-    struct engine_cell *errors; /* running: also of connections without an exchange (a pool's connect, a reset while idle) */
+    struct engine_cell *errors; /* running: also a pool's failed connects and resets of idle connections */
     size_t errors_len;
     uint64_t planned, sent, late, dropped; /* open, storm: of the record's interval (running: since the last take) */
     uint64_t unanswered;  /* scored records: arrivals or exchanges that belong to the window and have no outcome yet */
@@ -125,8 +125,10 @@ int engine_add_group(struct engine *e, const struct engine_group *group);
 /* Ends a group: closes its connections; exchanges under way count as UNANSWERED if count_unanswered. 0 or -errno. */
 int engine_end_group(struct engine *e, int group, int count_unanswered);
 
-/* Changes a running group: its rate (open) or its number of connections (closed: only upwards). Negative: as it is. */
-int engine_change_group(struct engine *e, int group, double rate_per_s, int connections);
+/* Changes a running group: its rate (open) or its number of connections (closed: only upwards). Negative: as it is.
+ * phase, in [0, 1): constant arrivals go on at (n + phase) periods of the new rate since the clock's 0, whenever the
+ * group is told: groups of one rate stay interleaved. */
+int engine_change_group(struct engine *e, int group, double rate_per_s, double phase, int connections);
 
 void engine_counts(struct engine *e, int row, struct engine_counts *counts);
 

@@ -157,11 +157,16 @@ static void plan_next(struct group *g)
     }
 }
 
-void group_set_rate(struct group *g, double rate_per_s, uint64_t now_ns)
+/* The next arrival is the first one from now on; constant ones keep to the grid that all groups of this rate share. */
+void group_set_rate(struct group *g, double rate_per_s, double phase, uint64_t now_ns)
 {
     g->gap_ns = 1e9 / rate_per_s;
     g->base_ns = (double)now_ns;
     g->arrivals = 0;
+    if (g->told.arrivals == ENGINE_CONSTANT) {
+        g->base_ns = phase * g->gap_ns;
+        g->arrivals = (double)now_ns > g->base_ns ? (uint64_t)(((double)now_ns - g->base_ns) / g->gap_ns) : 0;
+    }
     plan_next(g);
     g->due_ns = 0;
 }

@@ -115,7 +115,7 @@ struct group {
 
 struct group *group_new(struct engine *e, const struct engine_group *told, int *wrong);
 bool group_extend(struct group *g, size_t connections);
-void group_set_rate(struct group *g, double rate_per_s, uint64_t now_ns);
+void group_set_rate(struct group *g, double rate_per_s, double phase, uint64_t now_ns);
 /* Accounts for everything under way; group_close_some then closes up to *most, and takes off how many it was; true once
  * nothing is left. */
 void group_end(struct group *g, bool count_unanswered, uint64_t now_ns);

@@ -649,13 +649,32 @@ def test_groups_change_while_they_run(engine: Loose, server: Callable[[Serve], i
     port = server(answering(ANSWER, pause_s=0.002))
     closed = engine.group(row, CLOSED, port, 2)
     eventually(lambda: engine.counts(row)["established"] == 2)
-    assert 0 == engine.lib.engine_change_group(engine.engine, closed, -1.0, 7)
+    assert 0 == engine.lib.engine_change_group(engine.engine, closed, -1.0, 0.0, 7)
     eventually(lambda: engine.counts(row)["established"] == 7)
-    assert -errno.EINVAL == engine.lib.engine_change_group(engine.engine, closed, -1.0, 3)
+    assert -errno.EINVAL == engine.lib.engine_change_group(engine.engine, closed, -1.0, 0.0, 3)
     clocked = engine.group(other, OPEN, port, 4, rate_per_s=1.0)
-    assert 0 == engine.lib.engine_change_group(engine.engine, clocked, 400.0, -1)
+    assert 0 == engine.lib.engine_change_group(engine.engine, clocked, 400.0, 0.0, -1)
     eventually(lambda: engine.counts(other)["answered"] > 100, within_s=5.0)
-    assert -errno.ENOENT == engine.lib.engine_change_group(engine.engine, 99, 1.0, -1)
+    assert -errno.EINVAL == engine.lib.engine_change_group(engine.engine, clocked, 400.0, 1.0, -1)
+    assert -errno.ENOENT == engine.lib.engine_change_group(engine.engine, 99, 1.0, 0.0, -1)
+
+
+def test_groups_whose_rates_change_stay_interleaved(engine: Loose, server: Callable[[Serve], int]) -> None:
+    """Told at different moments, two groups of 10/s are half a period apart: near one's plan is none of the other's."""
+    port, period_ns = server(answering(ANSWER)), 10**8
+    rows = [engine.row(), engine.row()]
+    groups = [engine.group(row, OPEN, port, 4, rate_per_s=7.0) for row in rows]
+    for number, group in enumerate(groups):
+        eventually(lambda row=rows[number]: engine.counts(row)["answered"] > 0)  # type: ignore[misc]
+        assert 0 == engine.lib.engine_change_group(engine.engine, group, 10.0, number / 2, -1)
+    for number in range(2):
+        start_ns = (time.monotonic_ns() // period_ns + 2) * period_ns + period_ns // 4 + number * period_ns // 2
+        end_ns = start_ns + period_ns // 2
+        engine.window(start_ns, end_ns)
+        eventually(lambda: all(engine.counts(row)["planned"] > 8 for row in rows))  # the window's end is long past
+        assert time.monotonic_ns() > end_ns
+
+        assert [number, 1 - number] == [engine.scored(row)["planned"] for row in rows]
 
 
 def test_calls_are_answered_while_the_engine_is_flat_out(engine: Loose, server: Callable[[Serve], int]) -> None:

@@ -128,11 +128,15 @@ def test_users_of_the_arena_take_k_each_and_their_part_of_the_rate(played: Playe
 
 def test_more_users_mean_a_smaller_part_for_each(played: Played) -> None:
     """Edited on the page while it runs."""
-    one = make_fleet()
-    with one.loading(scenario("open", rate_per_s=400.0), TARGET, 1, once=False):
+    one, asked = make_fleet(), scenario("open", rate_per_s=400.0)
+    one.rescale(2, (0, 1))
+    with one.loading(asked, TARGET, 1, once=False), one.loading(asked, TARGET, 1, once=False):
         one.rescale(8, (0, 1))
 
-    assert [{"group": 0, "rate_per_s": 50.0}] == played.changes
+    assert [
+        {"group": 0, "rate_per_s": 50.0, "phase": 0.0},
+        {"group": 1, "rate_per_s": 50.0, "phase": 0.125},
+    ] == played.changes
 
 
 def test_bursts_begin_together_with_the_window(played: Played) -> None:

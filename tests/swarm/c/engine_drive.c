@@ -123,7 +123,7 @@ static void try_nonsense(struct engine *e, const struct driven *d)
     for (unsigned i = 0; i < 10; i++)
         demand(engine_add_group(e, &wrong[i]) < 0, "nonsense is refused");
     demand(engine_end_group(e, 12345, 1) == -ENOENT, "an unknown group cannot end");
-    demand(engine_change_group(e, 12345, 1, 1) == -ENOENT, "an unknown group cannot change");
+    demand(engine_change_group(e, 12345, 1, 0, 1) == -ENOENT, "an unknown group cannot change");
     struct engine_counts counts;
     engine_counts(e, 12345, &counts);
     demand(counts.opened == 0, "an unknown row counted nothing");
@@ -189,7 +189,7 @@ static void drive(struct engine *e, struct driven *driven, unsigned n, unsigned 
         }
         if (!has_changed && t > begun_ns + (end_ns - begun_ns) / 3) {
             for (unsigned i = 0; i < n; i++)
-                engine_change_group(e, driven[i].group, RATE_PER_S * 2, 6); /* refused where it has no meaning */
+                engine_change_group(e, driven[i].group, RATE_PER_S * 2, 0.5, 6); /* refused where it has no meaning */
             has_changed = true;
         }
         if (!has_ended && t > begun_ns + (end_ns - begun_ns) * 2 / 3) {
