@@ -17,6 +17,8 @@ from orchestrator.offer.asked import ask_servers
 from orchestrator.offer.phase import Load, Phase
 from orchestrator.verdicts.reconcile import Parties
 
+NOT_COMPARED = "not compared with server and kernel: answers came before all agreed"
+
 _START_S = 30.0  # for Locust to spawn its users, on a busy machine
 _OPENED_PER_S = 2000.0  # far below the slowest opening measured (5,000/s, many connections on one pair of addresses)
 _TOUCH_S = 0.5  # after the last connect, so that a thread per connection has touched its stack
@@ -80,6 +82,8 @@ def offer_hold(phase: Phase) -> Load:
     window = phase.window(_PARTS_S + requested / _CELLS_PER_S)
     first_s, open_s = state.first_connect_s, state.last_established_s
     notes = () if open_s is None else (f"open {open_s - now_s:.2f} s after the order to start",)
+    if parties is None:
+        notes += (NOT_COMPARED,)
     return Load(
         window=window,
         window_s=last.at_s - phase.idle.at_s,
