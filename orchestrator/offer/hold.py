@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from statistics import median
 
-from orchestrator.load.master import SwarmState
+from orchestrator.load.master import SwarmState, Window
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer.asked import ask_servers
 from orchestrator.offer.phase import Load, Phase
@@ -30,6 +31,8 @@ _CELLS_PER_S = 20_000  # of the parts' histograms, which may have one for each c
 _STATES, _SOCKETS = "tcp_states", "tcp_socket_memory_bytes"  # of one dump
 _DELAY_SHARE = 0.8  # of the delay after which the first answers are about to come
 
+_OPENING_LOOKS = 2  # at reports of each worker, the first left out, to call their middle that of the opening
+
 
 def offer_hold(phase: Phase) -> Load:
     """Open, read with everything open, see all answered, stop."""
@@ -44,7 +47,13 @@ def offer_hold(phase: Phase) -> Load:
     phase.begin_window()
     phase.start()
 
+    opening: list[SwarmState] = []  # one for each report that came while they opened
+
     def is_open(state: SwarmState) -> bool:
+        if 0 < state.established < requested and (
+            not opening or opening[-1].worker_cpu_ratio != state.worker_cpu_ratio
+        ):
+            opening.append(state)
         # A connection that is open and not asked yet would be missing among those that wait for their release.
         asked = state.waiting if is_released and state.waiting is not None else state.established
         return asked + state.failed >= requested or bool(state.answered)
@@ -95,10 +104,22 @@ def offer_hold(phase: Phase) -> Load:
         loaded_s=time.monotonic() - here_s,
         established_s=None if first_s is None or open_s is None else open_s - first_s,
         generator_memory_bytes=memory_bytes or sum(window.memory_bytes.values()) or None,
+        opening=_middle(opening[1:]),  # the first one's CPU is of the time before the first connect, too
         parties=parties,
         notes=notes,
         server_errors=server_errors,
     )
+
+
+def _middle(states: list[SwarmState]) -> Window | None:
+    """Return the medians of the workers' CPU over these looks; None where they are too few to tell."""
+    if len(states) < _OPENING_LOOKS:
+        return None
+    workers, engines = (
+        {name: median(one[name] for one in told if name in one) for name in dict.fromkeys(n for one in told for n in one)}
+        for told in ([s.worker_cpu_ratio for s in states], [s.engine_cpu_ratio for s in states])
+    )
+    return Window({}, workers, (), engines) if workers else None
 
 
 def _agree(phase: Phase, held: Reading) -> Parties | None:

@@ -272,6 +272,23 @@ def test_a_hold_waits_for_a_dump_of_its_sockets_with_all_open(
     assert (is_v2, True) == (len([s for s in exporter.read_s if s > load.held.at_s]) <= 2, load.parties is not None)
 
 
+def test_a_holds_opening_has_its_own_cpu(clock: Clock) -> None:
+    """The middle of what each worker reported while it opened: not the report that begins it, nor the wait after it."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        busy = (0.1, 0.9, 0.94, 0.98)[min(int(since_s / 0.25), 3)] if 0 < since_s < 1.0 else 0.0
+        told = {"worker_cpu_ratio": dict.fromkeys(WORKERS, busy), "engine_cpu_ratio": {WORKERS[0]: busy / 2}}
+        established = min(round(max(since_s, 0.0) * 100), 100)
+        return told | ({"established": established} if since_s < 5.0 else {"answered": 100})
+
+    slow = run(clock, HOLD, Swarm(clock, tell)).opening
+    quick = run(clock, HOLD, Swarm(clock, lambda since_s: tell(since_s) | ({"established": 100} if since_s < 5 else {})))
+
+    assert slow is not None
+    assert (dict.fromkeys(WORKERS, 0.94), {WORKERS[0]: 0.47}) == (slow.worker_cpu_ratio, slow.engine_cpu_ratio)
+    assert quick.opening is None
+
+
 def test_parties_that_never_agree_are_brought_back_with_their_numbers(clock: Clock) -> None:
     """The kernel has ten connections more than the swarm knows of."""
 
