@@ -34,12 +34,7 @@ def worker_descriptors(ask: Ask) -> Bound:
 
 def _descriptors(ask: Ask, name: str, most: int, several: str) -> Bound:
     profile_binds = ask.limit.source.startswith("profile")
-    if profile_binds:
-        fix = f"a higher nofile in profile {ask.profile.name}"
-    elif ask.limit.source.startswith("fs."):
-        fix = tune(ask, "fs.nr_open")
-    else:
-        fix = "a higher hard limit of the engine (LimitNOFILE of its service)"
+    fix = tune(ask, "fs.nr_open") if ask.limit.source.startswith("fs.") else ask.limit.fix
     if name.startswith("worker") or ask.variant.processes != "one":
         fix += "; the plan starts more processes where more connections are asked for"
     return Bound(
