@@ -83,6 +83,26 @@ def test_source_ports_are_addresses_times_the_range(sources: int, ports: str, mo
     assert float(most) == bound("source ports", asked).most
 
 
+def test_what_a_pod_was_seen_to_have_is_believed_before_a_profiles_wish() -> None:
+    """Asked for 65,535 waiting and all ports, given less: the plan counts with that, and says where it assumes."""
+    queue, ports = "net.core.somaxconn", "net.ipv4.ip_local_port_range"
+    wide = replace(PROFILE, sysctls={queue: "65535", ports: "1024  65535"})
+    seen = replace(HOST, sysctls={f"{queue}=65535": "8192", f"{ports}=1024 65535": "2048 3071", f"{queue}=": "128"})
+    few, here = replace(HOLD, connections=1, sources=1), ask(profile=wide, host=seen, server_processes=1)
+
+    assert 8193.0 == bound("accept queue", here).most
+    assert 1024.0 == bound("source ports", replace(here, scenario=few)).most
+    assert 129.0 == bound("accept queue", replace(here, profile=replace(wide, sysctls={}))).most
+    assert (65_536.0, 64_512.0) == tuple(
+        bound(name, replace(here, scenario=few, host=HOST)).most for name in ("accept queue", "source ports")
+    )
+    assert [False, True, False, True] == [
+        "assumed, not read back yet" in bound(name, replace(here, host=host)).formula
+        for name in ("accept queue", "source ports")
+        for host in (seen, HOST)
+    ]
+
+
 def test_a_crowded_pair_of_addresses_is_slow_and_not_impossible() -> None:
     """40,000 from one address fit into 64,512 ports, at 14,000 for a quick search."""
     wide = replace(PROFILE, sysctls={"net.ipv4.ip_local_port_range": "1024 65535"})
