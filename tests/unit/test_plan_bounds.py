@@ -259,11 +259,39 @@ def test_a_hold_beyond_its_ports_predicts_the_ports() -> None:
     assert {"connections_held": 28_232.0} == predict(asked, find_bounds(asked))
 
 
-def test_other_kinds_predict_nothing_that_no_formula_stands_behind() -> None:
-    """A closed loop's rate is what the lab is there to measure."""
-    closed = ask(replace(HOLD, kind="closed", measure_s=10.0))
+OPEN = replace(HOLD, kind="open", path="/plain", connections=200, delay_s=0.0, measure_s=10.0, rate_per_s=1_000.0)
+CLOSED = replace(HOLD, kind="closed", delay_s=10.0, measure_s=20.0)
 
-    assert {} == predict(closed, find_bounds(closed))
+
+@pytest.mark.parametrize(
+    ("scenario", "rate_per_s"),
+    [
+        (OPEN, 1_000.0),
+        (replace(OPEN, delay_s=0.5), 400.0),
+        (replace(OPEN, arrivals="poisson"), 1_000.0),
+        (replace(OPEN, arrivals="poisson", rate_per_s=50.0), None),
+        (replace(OPEN, rate_per_s=200_000.0), None),
+        (CLOSED, 10_000.0),
+        (replace(CLOSED, connections=200_000), 119_519 / 10.0),
+        (replace(CLOSED, delay_s=0.0), None),
+        (replace(CLOSED, delay_s=0.01), None),
+        (replace(CLOSED, measure_s=25.0), None),
+        (replace(CLOSED, measure_s=5.0), None),
+        (replace(CLOSED, delay_s=0.5), None),
+        (replace(HOLD, kind="storm", every_s=1.0), None),
+    ],
+    ids=[
+        "a clock", "a pool that is too small", "a sure number of arrivals", "an unsure one", "beyond the load", "Little",
+        "beyond descriptors", "no delay", "hardly any", "a cut round", "no round", "beyond the load's answers", "a storm",
+    ],
+)  # fmt: skip
+def test_a_rate_is_predicted_where_it_is_arithmetic(scenario: Scenario, rate_per_s: float | None) -> None:
+    """A clock's own, or connections over their delay; a closed loop's without one is what the lab is there to measure."""
+    asked = ask(scenario)
+
+    assert ({} if rate_per_s is None else {"throughput_per_s": pytest.approx(rate_per_s, rel=0.01)}) == predict(
+        asked, find_bounds(asked)
+    )
 
 
 SELECT = replace(VARIANT, wall="FD_SETSIZE: descriptors stay below 1,024", connections_most=1_000)
