@@ -225,9 +225,7 @@ def require_taken(read_backs: list[ReadBack], profile: Profile) -> None:
             )
 
 
-def granted(
-    client: docker.DockerClient, lab: str, owner: Owner, wanted_nofile: int
-) -> tuple[int, str, dict[str, str]]:
+def granted(client: docker.DockerClient, lab: str, owner: Owner, wanted_nofile: int) -> tuple[int, str, dict[str, str]]:
     """Return (descriptors a process is granted, CPU list available, sysctls), read inside throw-away containers.
 
     The wanted number is tried first; where the engine refuses it, its own inherited limit is what is granted.

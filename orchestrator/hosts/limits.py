@@ -25,7 +25,7 @@ _SYSCTLS = {
     "epoll_watches": "fs/epoll/max_user_watches",
 }
 
-_OF_A_POD = {"net.core.somaxconn": 1, "net.ipv4.ip_local_port_range": 2}  # sysctls that plans rest on -> how many numbers
+_OF_A_POD = {"net.core.somaxconn": 1, "net.ipv4.ip_local_port_range": 2}  # that plans rest on -> numbers in it
 
 
 def read_limits(state: Path, proc: Path = Path("/proc")) -> HostLimits:

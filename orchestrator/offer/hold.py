@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from collections.abc import Mapping
 from statistics import median
 
 from orchestrator.load.master import SwarmState, Window
@@ -90,9 +91,9 @@ def offer_hold(phase: Phase) -> Load:
     phase.stop()
     window = phase.window(_PARTS_S + requested / _CELLS_PER_S)
     first_s, open_s = state.first_connect_s, state.last_established_s
-    notes = () if open_s is None else (f"open {open_s - now_s:.2f} s after the order to start",)
+    notes = [] if open_s is None else [f"open {open_s - now_s:.2f} s after the order to start"]
     if parties is None:
-        notes += (NOT_COMPARED,)
+        notes.append(NOT_COMPARED)
     return Load(
         window=window,
         window_s=last.at_s - phase.idle.at_s,
@@ -106,7 +107,7 @@ def offer_hold(phase: Phase) -> Load:
         generator_memory_bytes=memory_bytes or sum(window.memory_bytes.values()) or None,
         opening=_middle(opening[1:]),  # the first one's CPU is of the time before the first connect, too
         parties=parties,
-        notes=notes,
+        notes=tuple(notes),
         server_errors=server_errors,
     )
 
@@ -115,11 +116,14 @@ def _middle(states: list[SwarmState]) -> Window | None:
     """Return the medians of the workers' CPU over these looks; None where they are too few to tell."""
     if len(states) < _OPENING_LOOKS:
         return None
-    workers, engines = (
-        {name: median(one[name] for one in told if name in one) for name in dict.fromkeys(n for one in told for n in one)}
-        for told in ([s.worker_cpu_ratio for s in states], [s.engine_cpu_ratio for s in states])
-    )
+    workers = _medians([state.worker_cpu_ratio for state in states])
+    engines = _medians([state.engine_cpu_ratio for state in states])
     return Window({}, workers, (), engines) if workers else None
+
+
+def _medians(told: list[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for one in told for name in one)
+    return {name: median(one[name] for one in told if name in one) for name in names}
 
 
 def _agree(phase: Phase, held: Reading) -> Parties | None:

@@ -47,8 +47,8 @@ def refuse_empty(plan: Plan) -> None:
         reasons.setdefault(left.reason, f"{left.variant} on {left.scenario} {left.reason}")
     told = "; ".join(list(reasons.values())[:_REASONS])
     raise BadInput(
-        f"suite {plan.suite}: none of its {len(plan.left_out)} pairings can run: {told}. Try: lab plan {plan.suite} for all of them, or "
-        "--attempt, which runs what lacks descriptors all the same"
+        f"suite {plan.suite}: none of its {len(plan.left_out)} pairings can run: {told}. Try: lab plan {plan.suite} "
+        "for all of them, or --attempt, which runs what lacks descriptors all the same"
     )
 
 

@@ -582,7 +582,7 @@ def test_a_plan_that_cannot_work_is_refused_before_the_engine_is_asked(lab: Comm
 
 
 def test_a_plan_without_a_trial_is_refused_before_the_engine_is_asked(lab: Command, tmp_path: Path) -> None:
-    """2,000 connections, 1,024 descriptors, one process: constraint, figures and fix; --attempt goes on to the engine."""
+    """2,000 connections, 1,024 descriptors, one process: constraint, figures, fix; --attempt goes on to the engine."""
     folder = tmp_path / "lab"
     text = (
         "profiles: {default: {nofile: 1024}}\n"

@@ -125,9 +125,15 @@ def test_a_state_is_read_value_for_value(fake: FakeMaster) -> None:
 
     assert (
         SwarmState(
-            123.4, "running", 70, {"w0": "running", "w1": "missing"}, established=50, answered=7, failed=4,
+            123.4,
+            "running",
+            70,
+            {"w0": "running", "w1": "missing"},
+            established=50,
+            answered=7,
+            failed=4,
             worker_cpu_ratio={"w0": 0.1, "w1": 0.1},
-        )  # fmt: skip
+        )
         == fake.told("GET /lab/state", seen).state()
     )
 

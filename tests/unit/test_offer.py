@@ -282,7 +282,8 @@ def test_a_holds_opening_has_its_own_cpu(clock: Clock) -> None:
         return told | ({"established": established} if since_s < 5.0 else {"answered": 100})
 
     slow = run(clock, HOLD, Swarm(clock, tell)).opening
-    quick = run(clock, HOLD, Swarm(clock, lambda since_s: tell(since_s) | ({"established": 100} if since_s < 5 else {})))
+    at_once = {"established": 100}
+    quick = run(clock, HOLD, Swarm(clock, lambda since_s: tell(since_s) | (at_once if since_s < 5 else {})))
 
     assert slow is not None
     assert (dict.fromkeys(WORKERS, 0.94), {WORKERS[0]: 0.47}) == (slow.worker_cpu_ratio, slow.engine_cpu_ratio)

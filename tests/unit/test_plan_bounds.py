@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Bound, Profile, Ramp, Scenario, Variant
+from orchestrator.model import Bound, Plan, Profile, Ramp, Scenario, TrialSpec, Variant
 from orchestrator.planning.ask import Ask
 from orchestrator.planning.bounds import binding, find_bounds, most_connections, predict
 from orchestrator.planning.capacity import SPREAD, Limit
 from orchestrator.planning.costs import Costs, EndCost, GeneratorCost
 from orchestrator.planning.hostlimits import HostLimits
+from orchestrator.planning.refusal import find_impossible
 
 GIB = 1 << 30
 HOST = HostLimits(
@@ -122,6 +123,20 @@ def test_memory_is_shared_by_kernel_and_processes() -> None:
     assert left // 2_000 == bound("user memory", ask()).most
     assert left // 10_256 == bound("memory", ask()).most
     assert bound("memory", ask()).calibrated
+
+
+def test_a_machine_too_small_for_a_million_is_refused_for_its_memory() -> None:
+    """1 GiB: memory is a hard limit, named before the start with what it allows; with room enough nothing is."""
+
+    def impossible(available_bytes: int) -> list[str]:
+        host = replace(HOST, available_bytes=available_bytes, conntrack_max=None)
+        million = replace(HOLD, connections=1_000_000, sources=64)
+        asked = ask(million, server_processes=1, workers=1, limit=Limit(1 << 20, "the engine grants"), host=host)
+        spec = TrialSpec(0, 0, "c-epoll", "hold", "hold", "c1m", 1, 1, "", "engine", bounds=find_bounds(asked))
+        return [bound.name for _, bound in find_impossible(Plan("s", 1, (spec,), ()))]
+
+    assert ["memory"] == impossible(1 * GIB)
+    assert [] == impossible(20 * GIB)
 
 
 def test_memory_of_answers_on_their_way_counts_where_they_flow() -> None:
@@ -281,12 +296,12 @@ CLOSED = replace(HOLD, kind="closed", delay_s=10.0, measure_s=20.0)
         (replace(HOLD, kind="storm", every_s=1.0), None),
     ],
     ids=[
-        "a clock", "a pool that is too small", "a sure number of arrivals", "an unsure one", "beyond the load", "Little",
-        "beyond descriptors", "no delay", "hardly any", "a cut round", "no round", "beyond the load's answers", "a storm",
+        "a clock", "a small pool", "a sure number of arrivals", "an unsure one", "beyond the load", "Little",
+        "beyond descriptors", "no delay", "hardly any", "a cut round", "no round", "beyond its answers", "a storm",
     ],
 )  # fmt: skip
 def test_a_rate_is_predicted_where_it_is_arithmetic(scenario: Scenario, rate_per_s: float | None) -> None:
-    """A clock's own, or connections over their delay; a closed loop's without one is what the lab is there to measure."""
+    """A clock's own, or connections over their delay; without one a closed loop's is what is to be measured."""
     asked = ask(scenario)
 
     assert ({} if rate_per_s is None else {"throughput_per_s": pytest.approx(rate_per_s, rel=0.01)}) == predict(

@@ -57,13 +57,14 @@ def test_an_ablation_may_ask_for_more_than_there_is() -> None:
 def test_a_plan_of_which_nothing_is_left_says_why() -> None:
     """Each reason once, with constraint, figures and fix; a plan with a trial left is none of them."""
     needs = "needs 2,064 descriptors in one process; profile default allows 1,024. Fix: a higher nofile in it"
-    left = (LeftOut("a", "hold", needs), LeftOut("b", "hold", needs), LeftOut("c", "hold", "declares that it lacks delay"))
+    lacks = "declares that it lacks delay"
+    left = (LeftOut("a", "hold", needs), LeftOut("b", "hold", needs), LeftOut("c", "hold", lacks))
     with pytest.raises(BadInput) as caught:
         refuse_empty(Plan("s", 1, (), left))
     refuse_empty(Plan("s", 1, (SPEC,), left))
 
     assert (
-        f"suite s: none of its 3 pairings can run: a on hold {needs}; c on hold declares that it lacks delay. "
+        f"suite s: none of its 3 pairings can run: a on hold {needs}; c on hold {lacks}. "
         "Try: lab plan s for all of them, or --attempt, which runs what lacks descriptors all the same"
     ) == str(caught.value)
 

@@ -38,8 +38,17 @@ def summary(histogram_us: dict[int, int], errors: int = 0, dropped: int = 0, **w
         (summary({1000: 100}, engine_cpu_ratio=0.5, cpu_ratio=0.99), ""),
     ],
     ids=[
-        "holds", "slow", "wrong", "dropped", "silent", "both", "full", "full without an engine",
-        "Python beside it on one CPU", "Python beside it on another CPU", "CPUs not known",
+        "holds",
+        "slow",
+        "wrong",
+        "dropped",
+        "silent",
+        "both",
+        "full",
+        "full without an engine",
+        "Python beside it on one CPU",
+        "Python beside it on another CPU",
+        "CPUs not known",
     ],
 )
 def test_the_first_thing_that_binds_is_named(window: dict[str, Any], binds: str) -> None:
