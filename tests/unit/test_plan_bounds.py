@@ -11,7 +11,7 @@ import pytest
 from orchestrator.model import Bound, Plan, Profile, Ramp, Scenario, TrialSpec, Variant
 from orchestrator.planning.ask import Ask
 from orchestrator.planning.bounds import binding, find_bounds, most_connections, predict
-from orchestrator.planning.capacity import SPREAD, Limit
+from orchestrator.planning.capacity import SPREAD, Limit, most_spread
 from orchestrator.planning.costs import Costs, EndCost, GeneratorCost
 from orchestrator.planning.hostlimits import HostLimits
 from orchestrator.planning.refusal import find_impossible
@@ -287,7 +287,7 @@ CLOSED = replace(HOLD, kind="closed", delay_s=10.0, measure_s=20.0)
         (replace(OPEN, arrivals="poisson", rate_per_s=50.0), None),
         (replace(OPEN, rate_per_s=200_000.0), None),
         (CLOSED, 10_000.0),
-        (replace(CLOSED, connections=200_000), 119_519 / 10.0),
+        (replace(CLOSED, connections=200_000), most_spread(Limit(20_000, ""), 6) / 10.0),
         (replace(CLOSED, delay_s=0.0), None),
         (replace(CLOSED, delay_s=0.01), None),
         (replace(CLOSED, measure_s=25.0), None),
