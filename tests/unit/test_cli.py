@@ -581,7 +581,9 @@ def test_a_plan_that_cannot_work_is_refused_before_the_engine_is_asked(lab: Comm
     assert (0, True) == (planned.code, "source ports: impossible" in words(planned.out))
 
 
-def test_a_plan_without_a_trial_is_refused_before_the_engine_is_asked(lab: Command, tmp_path: Path) -> None:
+def test_a_plan_without_a_trial_is_refused_before_the_engine_is_asked(
+    lab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """2,000 connections, 1,024 descriptors, one process: constraint, figures, fix; --attempt goes on to the engine."""
     folder = tmp_path / "lab"
     text = (
@@ -593,12 +595,13 @@ def test_a_plan_without_a_trial_is_refused_before_the_engine_is_asked(lab: Comma
     file = str(write_lab(folder, text=text))
     done = lab("--file", file, "run", "quick")
     refused_early = (done.code, done.out, lab.engine_was_called, (folder / ".lab").exists())
+    monkeypatch.setattr("orchestrator.run.lay_ground", raising(errors.EnvironmentMissing("no engine")))
     tried = lab("--file", file, "run", "quick", "--attempt")
 
     assert (2, "", False, False) == refused_early
     assert "alone on hold needs 2,064 descriptors in one process; profile default allows 1,024." in done.err
     assert "Fix: a higher nofile in profile default." in done.err
-    assert 3 == tried.code
+    assert (3, "lab: no engine") == (tried.code, tried.err.strip())
 
 
 def test_a_plan_extrapolates_to_more_hosts(lab: Command) -> None:
