@@ -74,8 +74,8 @@ LINES: tuple[Line, ...] = (
     Line("rungs ebpf: throughput on / off", "rungs", "", "at least", 0.8),
     Line("rungs perf: throughput on / off", "rungs", "", "at least", 0.8),
     # 100,000 connections, each asking again as soon as its answer of 10 s is in: 10,000/s less what an exchange takes
-    # beyond its 10 s. 1 % is 100 ms of that.
-    Line("active-100k engine: answered", "active", "1/s", "at least", 9_900),
+    # beyond its 10 s. 0.1 % is 10 ms of that; what is usual is below 1 ms (9,999.4/s).
+    Line("active-100k engine: answered", "active", "1/s", "at least", 9_990),
     Line("active-100k engine: longest latency beyond its 10 s", "active", "s", "at most", 0.05),
     Line("truth: worst deviation of p50, p90, p99, p99.9", "truth", "ratio", "at most", 0.02),
     Line("truth: closed trials that say so", "truth", "ratio", "exactly", 1.0),

@@ -36,11 +36,16 @@ class Foreseen:
 
 
 def plan_here(
-    lab: Lab, suite: str, *, nofile_granted: int | None = None, kernel: tuple[int, int] | None = None
+    lab: Lab,
+    suite: str,
+    *,
+    nofile_granted: int | None = None,
+    kernel: tuple[int, int] | None = None,
+    attempt: bool = False,
 ) -> Plan:
     """Return a suite's plan with its limits on this machine.
 
-    nofile_granted: what the engine grants now; None: what it granted when it was last asked.
+    nofile_granted: what the engine grants now; None: what it granted when it was last asked. attempt: as in make_plan.
     """
     state = state_folder(lab.root)
     return make_plan(
@@ -50,6 +55,7 @@ def plan_here(
         kernel=kernel,
         host=read_limits(state),
         calibration=read_calibration(state),
+        attempt=attempt,
     )
 
 

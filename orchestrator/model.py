@@ -353,7 +353,7 @@ class Step:
     p99_s: float | None
     errors_ratio: float
     established: int
-    generator_cpu_ratio: float  # the busiest worker's engine thread, or the worker where there is none
+    generator_cpu_ratio: float  # of the busiest engine thread, or worker without one, or of the CPUs all share
     binds: str  # "", "errors", "latency", "generator"
 
 

@@ -26,6 +26,7 @@ from orchestrator.containers.pods import (
 )
 from orchestrator.containers.watch import fallen, last_words
 from orchestrator.errors import Lost, NotReady, Refused, Unsupported
+from orchestrator.hosts.limits import keep_sysctls
 from orchestrator.load.master import Master
 from orchestrator.load.told import LOOPBACK, opening_each, swarm_settings, worker_share
 from orchestrator.model import Lab, ReadBack, TrialSpec
@@ -33,6 +34,7 @@ from orchestrator.observe.exporter_client import Exporter
 from orchestrator.observe.marks import Marks
 from orchestrator.planning.ablation import profile_of
 from orchestrator.units import parse_cpu_list
+from orchestrator.up import state_folder
 from orchestrator.verify import READY_S, questions, verify
 
 _VERIFY_DELAY_S = 0.2  # what a variant with a fixed delay is given while it is verified
@@ -140,7 +142,9 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
         processes += [("worker", w, site.load_cpus) for w in running_workers]
         wanted = profile.nofile
         limits = [pool.submit(read_process_limits, site, where, c, wanted, cpus) for where, c, cpus in processes]
-        read_backs += sysctls.result() + [back for found in limits for back in found.result()]
+        taken = sysctls.result()
+        keep_sysctls(state_folder(bench.lab.root), {(b.what.removeprefix("sysctl "), b.wanted): b.seen for b in taken})
+        read_backs += taken + [back for found in limits for back in found.result()]
         require_taken(read_backs, profile)
         _wait_workers(bench, name, running_workers)
         bench.exporter.register(

@@ -35,7 +35,7 @@ from orchestrator.model import Lab, Plan, Run, TrialResult
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.observe.marks import Marks
 from orchestrator.past import show_past
-from orchestrator.planning.refusal import leave_out, refuse_impossible
+from orchestrator.planning.refusal import leave_out, refuse_empty, refuse_impossible
 from orchestrator.planning.sameness import declared as declared_of
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
@@ -88,7 +88,9 @@ def run_suite(
     """
     lab = _overridden(lab, suite, trials, seed)
     if not attempt:  # by what is known already: a lab that cannot work need not be built first
-        refuse_impossible(plan_here(lab, suite))
+        early = plan_here(lab, suite)
+        refuse_empty(early)
+        refuse_impossible(early)
     with only_one(state_folder(lab.root), f"run {suite}"):
         began_s = time.monotonic()
         open_for_run(results_folder(lab.root), say).close()  # what cannot be kept need not be measured
@@ -97,7 +99,7 @@ def run_suite(
         variants = lab.suites[suite].variants
         ground = lay_ground(lab, lab.suites[suite].profile, variants, owner, progress, say)
         with under_control(lab, ground, variants, owner, say, declared) as (lab, control):
-            plan = plan_suite(lab, suite, ground)
+            plan = plan_suite(lab, suite, ground, attempt=attempt)
             if not attempt:
                 planned = {spec.variant for spec in plan.trials}
                 plan = leave_out(plan, barred(lab, planned, ground.images))
@@ -107,8 +109,7 @@ def run_suite(
                 refuse_impossible(plan)
             if not plan.trials and any(left.reason.startswith(FAILED) for left in plan.left_out):
                 raise Refused(f"{plan.left_out[-1].variant}: {plan.left_out[-1].reason}, or lab run --attempt")
-            if not plan.trials:
-                raise BadInput(f"suite {suite}: no variant can serve any of its scenarios. Try: lab plan {suite}")
+            refuse_empty(plan)
             say(f"run {run_id}: {len(plan.trials)} trials; live: {control.master_url} and {control.prometheus_url}")
             setup_s = time.monotonic() - began_s
             return Scripted(carry_out(lab, ground, control, plan, run_id, progress, locustfile), setup_s)
@@ -168,10 +169,10 @@ def new_id(suite: str) -> str:
     return new_run_id(suite, datetime.now(UTC), secrets.token_hex(3))
 
 
-def plan_suite(lab: Lab, suite: str, ground: Ground) -> Plan:
-    """Return the suite's plan under the limits that were read back."""
+def plan_suite(lab: Lab, suite: str, ground: Ground, *, attempt: bool = False) -> Plan:
+    """Return the suite's plan under the limits that were read back. attempt: as in run_suite."""
     kernel = kernel_version(str(ground.facts.get("kernel")))
-    return plan_here(lab, suite, nofile_granted=ground.nofile, kernel=kernel)
+    return plan_here(lab, suite, nofile_granted=ground.nofile, kernel=kernel, attempt=attempt)
 
 
 def make_bench(

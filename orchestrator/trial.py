@@ -24,7 +24,7 @@ from orchestrator.units import parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
 from orchestrator.verdicts.measured import SOCKETS_BY_DIAG, Arrivals, Counted, Sockets, is_by_diag, measure
 from orchestrator.verdicts.probed import probe_notes
-from orchestrator.verdicts.validity import CLOSED_LOOP, Evidence, measurement_notes, void_reason
+from orchestrator.verdicts.validity import CLOSED_LOOP, Evidence, measurement_notes, opening_notes, void_reason
 
 
 def execute(bench: Bench, spec: TrialSpec, witness: Callable[[Load], None] | None = None) -> TrialResult:
@@ -113,6 +113,8 @@ def judge_load(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]
     )
     void = _refused_target([*load.complaints, *errors]) or void_reason(evidence)
     notes = [*measurement_notes(evidence), *load.notes, *probe_notes(load.probe)]
+    if metrics.established_s is not None:
+        notes += _opening_notes(load.opening, bench.site.load_cpus)
     if bench.locustfile is not None:
         notes = [*(note for note in notes if note != CLOSED_LOOP), *_by_name(rows)]
     if is_by_diag(seen, metrics):
@@ -200,6 +202,10 @@ def _load_cpus_ratio(window: Window, load_cpus: str) -> float | None:
     if not window.worker_cpu_ratio:
         return None
     return sum(window.worker_cpu_ratio.values()) / len(parse_cpu_list(load_cpus))
+
+
+def _opening_notes(opening: Window | None, load_cpus: str) -> tuple[str, ...]:
+    return opening_notes(*(() if opening is None else (busiest(opening), _load_cpus_ratio(opening, load_cpus))))
 
 
 def _refused_target(errors: Iterable[str]) -> str | None:

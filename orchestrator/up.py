@@ -31,7 +31,7 @@ from orchestrator.containers.pods import Site, granted
 from orchestrator.containers.recipes import describe, grafana_recipe, service_recipes, variant_recipes
 from orchestrator.grafana import settle
 from orchestrator.hosts.facts import host_facts
-from orchestrator.hosts.limits import keep_granted
+from orchestrator.hosts.limits import keep_granted, keep_sysctls
 from orchestrator.load.master import Master
 from orchestrator.load.told import arena_addresses, swarm_settings
 from orchestrator.model import Lab
@@ -101,7 +101,7 @@ def prepare(
     images |= {variant.name: images[variant.same_as] for variant in wanted_variants if variant.same_as}
     ident = lab_id(lab.root)
     wanted = lab.profiles[profile]
-    nofile, available = granted(client, ident, owner, wanted.nofile)
+    nofile, available, given = granted(client, ident, owner, wanted.nofile)
     keep_granted(
         state_folder(lab.root),
         nofile=nofile,
@@ -109,6 +109,7 @@ def prepare(
         engine=str(info.get("ServerVersion")),
         pods_tracked=pod_network(client, control_network(ident)) == control_network(ident),
     )
+    keep_sysctls(state_folder(lab.root), {(name, ""): seen for name, seen in given.items()})
     cpus = split_cpus(parse_cpu_list(available), wanted.server_cpus, wanted.load_cpus)
     if cpus.note:
         say(cpus.note)

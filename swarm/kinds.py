@@ -1,7 +1,8 @@
 """Name what went wrong with an exchange: the few words under which errors are counted.
 
 Pure. The phase is named (connect, send, first byte, body, close), because the same errno means different things in
-each. Locust users and the engine use the same words.
+each. Locust users and the engine use the same words. A reset that has come by the time a connect's end is looked at is
+"in connect", although the kernel had done the handshake (docs/architecture.md).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from swarm.settings import BadSettings
 
 KEPT_WINDOWS = 64  # the orchestrator reads a window right after it closed; a ramp has one for each step
 SUMMED = ("connections_opened", "in_flight", "planned", "sent", "late", "dropped", "unanswered")
-OF_WORKER = ("closed", "cpu_ratio", "engine_cpu_ratio", "memory_bytes", "from_s", "to_s")
+OF_WORKER = ("closed", "cpu_ratio", "engine_cpu_ratio", "memory_bytes", "from_s", "to_s", "cpus")
 
 
 def short_name(client_id: str) -> str:

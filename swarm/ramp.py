@@ -8,14 +8,15 @@ The sleeping and the sending come in from outside.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from swarm.ledger import Ledger
 from swarm.settings import Scenario
 
-# Of one core, the engine's thread (or the worker without one): above, the generator is what is measured. The verdicts
-# of closed trials draw the same line (orchestrator/verdicts/validity.py).
+# Of one core, the engine's thread (or the worker without one); of all the CPUs that the workers share, all of them
+# together: above, the generator is what is measured. The verdicts of closed trials draw the same lines
+# (orchestrator/verdicts/validity.py).
 GENERATOR_FULL_RATIO = 0.9
 SLACK_S = 5.0  # for the parts to arrive, beyond the exchanges' own patience
 POLL_S = 0.05
@@ -49,11 +50,7 @@ def judge_step(scenario: Scenario, offered: float, summary: Mapping[str, Any], e
     answered = sum(histogram.values())
     p50_us, p99_us = quantile_us(histogram, 0.5), quantile_us(histogram, 0.99)
     errors_ratio = wrong / (answered + wrong) if answered + wrong else 1.0  # silence is no success
-    busy = [
-        worker["cpu_ratio"] if worker.get("engine_cpu_ratio") is None else worker["engine_cpu_ratio"]
-        for worker in summary["workers"].values()
-    ]
-    generator_cpu_ratio = max((ratio for ratio in busy if ratio is not None), default=0.0)
+    generator_cpu_ratio = _fullest(summary["workers"].values())
     binds = ""
     if generator_cpu_ratio >= GENERATOR_FULL_RATIO:
         binds = "generator"
@@ -71,6 +68,17 @@ def judge_step(scenario: Scenario, offered: float, summary: Mapping[str, Any], e
         "generator_cpu_ratio": generator_cpu_ratio,
         "binds": binds,
     }
+
+
+def _fullest(workers: Collection[Mapping[str, Any]]) -> float:
+    """Return how full the busiest engine thread is (the busiest worker without one), or the CPUs that all share.
+
+    Workers of one CPU set fill it together while none of them takes much of it alone.
+    """
+    busy = [w["cpu_ratio"] if w.get("engine_cpu_ratio") is None else w["engine_cpu_ratio"] for w in workers]
+    if cpus := max((w.get("cpus") or 0 for w in workers), default=0):
+        busy.append(sum(w["cpu_ratio"] or 0.0 for w in workers) / cpus)
+    return max((ratio for ratio in busy if ratio is not None), default=0.0)
 
 
 class Driver:

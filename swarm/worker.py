@@ -179,7 +179,8 @@ class Worker:
     def _send_part(self, *, count_unanswered: bool) -> None:
         part = self.recorder.close_window(_now_ns(), count_unanswered=count_unanswered)
         if part is not None:
-            self.runner.send_message("lab_part", part | {"memory_bytes": _read_rss_bytes()})
+            here = {"memory_bytes": _read_rss_bytes(), "cpus": len(os.sched_getaffinity(0))}
+            self.runner.send_message("lab_part", part | here)
 
     def _take_users(self, told: dict[str, Any]) -> None:
         """The master says how many users the whole swarm has, and which of its workers this one is."""

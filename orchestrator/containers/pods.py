@@ -25,6 +25,9 @@ from orchestrator.units import parse_cpu_list
 LOCUSTFILE = "/opt/lab/swarm/locustfile.py"
 OWN_FOLDER = "/opt/lab/own"  # where a person's own locustfile is mounted
 
+# What a plan must know of a namespace whose profile leaves it as it is.
+AS_GIVEN = ("net.core.somaxconn", "net.ipv4.ip_local_port_range")
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -222,14 +225,16 @@ def require_taken(read_backs: list[ReadBack], profile: Profile) -> None:
             )
 
 
-def granted(client: docker.DockerClient, lab: str, owner: Owner, wanted_nofile: int) -> tuple[int, str]:
-    """Return (descriptors a process is granted, CPU list available), read inside throw-away containers.
+def granted(client: docker.DockerClient, lab: str, owner: Owner, wanted_nofile: int) -> tuple[int, str, dict[str, str]]:
+    """Return (descriptors a process is granted, CPU list available, sysctls), read inside throw-away containers.
 
     The wanted number is tried first; where the engine refuses it, its own inherited limit is what is granted.
+    sysctls: those of AS_GIVEN in a namespace that asks for nothing.
     """
-    script = "ulimit -Hn; grep Cpus_allowed_list /proc/self/status | cut -f2"
+    given = " ".join(f"/proc/sys/{name.replace('.', '/')}" for name in AS_GIVEN)
+    script = f"ulimit -Hn; grep Cpus_allowed_list /proc/self/status | cut -f2; cat {given}"
 
-    def ask(nofile: int | None) -> tuple[int, str]:
+    def ask(nofile: int | None) -> tuple[int, str, dict[str, str]]:
         name = f"netpoll-lab-{lab}-limits-{nofile or 'own'}-{owner.pid}"
         spec = Spec(role="limits", name=name, image=BASE, command=("sleep", "30"), nofile=nofile)
         container = launch(client, spec, lab, owner)
@@ -237,13 +242,15 @@ def granted(client: docker.DockerClient, lab: str, owner: Owner, wanted_nofile: 
             _, output = run_inside(client, container.id, ["sh", "-c", script])
         finally:
             remove(client, container.id)
-        lines = output.split()
-        if len(lines) != 2 or not lines[0].isdigit():
+        lines = output.splitlines()
+        if len(lines) < 2 or not lines[0].isdigit():
             raise NotReady(f"the engine's limits could not be read inside a container; seen: {output!r}. Try: lab gc")
-        return int(lines[0]), lines[1]
+        values = (" ".join(line.split()) for line in lines[2:])
+        is_whole = len(lines) == 2 + len(AS_GIVEN)
+        return int(lines[0]), lines[1].strip(), dict(zip(AS_GIVEN, values, strict=False)) if is_whole else {}
 
     try:
         return ask(wanted_nofile)
     except LimitRefused:
-        limit, cpus = ask(None)
-        return min(limit, wanted_nofile), cpus
+        limit, cpus, sysctls = ask(None)
+        return min(limit, wanted_nofile), cpus, sysctls

@@ -25,6 +25,8 @@ _SYSCTLS = {
     "epoll_watches": "fs/epoll/max_user_watches",
 }
 
+_OF_A_POD = {"net.core.somaxconn": 1, "net.ipv4.ip_local_port_range": 2}  # that plans rest on -> numbers in it
+
 
 def read_limits(state: Path, proc: Path = Path("/proc")) -> HostLimits:
     """Return this machine's limits. state: the folder that holds limits.json; proc: another root in tests.
@@ -57,6 +59,7 @@ def read_limits(state: Path, proc: Path = Path("/proc")) -> HostLimits:
         conntrack_max=_number(proc / "sys/net/netfilter/nf_conntrack_max"),
         pods_tracked=bool(kept.get("pods_tracked", False)),
         nofile_granted=granted,
+        sysctls=_sysctls(kept),
         fingerprint=fingerprint,
         assumed=tuple(assumed),
     )
@@ -76,6 +79,26 @@ def keep_granted(
         nofile, wanted = known, int(str(kept["wanted"]))
     document = {"nofile": nofile, "wanted": wanted, "engine": engine, "pids_max": pids_max}
     document |= {"kernel": platform.release(), "pods_tracked": pods_tracked}
+    if kept.get("kernel") == platform.release() and "sysctls" in kept:
+        document["sysctls"] = kept["sysctls"]
+    _write(state, document)
+
+
+def keep_sysctls(state: Path, seen: Mapping[tuple[str, str], str]) -> None:
+    """Keep what a pod's namespace had, beside what was granted: (name, what the profile asked for or "") -> read back.
+
+    Before keep_granted there is no record, and none is begun. What is known already is not written again.
+    """
+    kept = _kept(state)
+    if kept.get("kernel") != platform.release():
+        return
+    known = _sysctls(kept)
+    read = {f"{name}={wanted}": value for (name, wanted), value in seen.items() if _is_whole(name, value)}
+    if read.items() - known.items():
+        _write(state, {**kept, "sysctls": {**known, **read}})
+
+
+def _write(state: Path, document: Mapping[str, object]) -> None:
     path = state / "limits.json"
     partial = path.with_name(f"limits.{os.getpid()}.tmp")
     try:
@@ -85,6 +108,18 @@ def keep_granted(
     except OSError:  # best effort: later plans assume then, and say so
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+def _sysctls(kept: Mapping[str, object]) -> dict[str, str]:
+    found = kept.get("sysctls") if kept.get("kernel") == platform.release() else None
+    if not isinstance(found, dict):
+        return {}
+    return {asked: value for asked, value in found.items() if _is_whole(asked.partition("=")[0], value)}
+
+
+def _is_whole(name: str, value: object) -> bool:
+    words = value.split() if isinstance(value, str) else []
+    return len(words) == _OF_A_POD.get(name) and all(word.isdigit() for word in words)
 
 
 def _granted(kept: Mapping[str, object]) -> tuple[int | None, str]:

@@ -40,6 +40,8 @@ class SwarmState:
     first_connect_s: float | None = None  # when the first connect of the window began; None: none has
     last_established_s: float | None = None  # when the last one was done
     memory_bytes: Mapping[str, int] = field(default_factory=dict)  # worker id -> RSS, of those that said
+    worker_cpu_ratio: Mapping[str, float] = field(default_factory=dict)  # worker id -> since the report before its last
+    engine_cpu_ratio: Mapping[str, float] = field(default_factory=dict)  # of those that have an engine's thread
     run_id: str = ""  # the labels of the client side's series now
     scenario: str = ""
     ramp: str = ""  # how far a ramp is, in words
@@ -243,9 +245,9 @@ def _state(seen: Mapping[str, Any]) -> SwarmState:
         sent=_maybe(int, connections.get("sent")),
         first_connect_s=_maybe(float, connections.get("first_connect_s")),
         last_established_s=_maybe(float, connections.get("last_established_s")),
-        memory_bytes={
-            str(w["id"]): int(w["memory_bytes"]) for w in seen["workers"] if w.get("memory_bytes") is not None
-        },
+        memory_bytes=_by_id(int, seen, "memory_bytes"),
+        worker_cpu_ratio=_by_id(float, seen, "cpu_ratio"),
+        engine_cpu_ratio=_by_id(float, seen, "engine_cpu_ratio"),
         run_id=str(seen.get("run_id", "")),
         scenario=str(seen.get("scenario", "")),
         ramp=str(seen.get("ramp", "")),
@@ -271,6 +273,11 @@ def _step(told: Mapping[str, Any]) -> Step:
         return Step(**{name: value for name, value in told.items() if name in names})
     except TypeError as error:
         raise NotReady(f"Locust's master told a step of a ramp that is not whole: {error}. Try: lab build") from None
+
+
+def _by_id(kind: type[T], state: Mapping[str, Any], name: str) -> dict[str, T]:
+    """Return worker -> value, of the workers that said."""
+    return {str(w["id"]): kind(w[name]) for w in state["workers"] if w.get(name) is not None}
 
 
 def _of_workers(kind: type[T], window: Mapping[str, Any], name: str) -> dict[str, T]:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from statistics import median
 
-from orchestrator.load.master import SwarmState
+from orchestrator.load.master import SwarmState, Window
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer.asked import ask_servers
 from orchestrator.offer.phase import Load, Phase
 from orchestrator.verdicts.reconcile import Parties
+
+NOT_COMPARED = "not compared with server and kernel: answers came before all agreed"
 
 _START_S = 30.0  # for Locust to spawn its users, on a busy machine
 _OPENED_PER_S = 2000.0  # far below the slowest opening measured (5,000/s, many connections on one pair of addresses)
@@ -27,6 +31,8 @@ _PARTS_S = 10.0  # for the workers to hand their parts in
 _CELLS_PER_S = 20_000  # of the parts' histograms, which may have one for each connection, through the one master
 _STATES, _SOCKETS = "tcp_states", "tcp_socket_memory_bytes"  # of one dump
 _DELAY_SHARE = 0.8  # of the delay after which the first answers are about to come
+
+_OPENING_LOOKS = 2  # at reports of each worker, the first left out, to call their middle that of the opening
 
 
 def offer_hold(phase: Phase) -> Load:
@@ -42,7 +48,13 @@ def offer_hold(phase: Phase) -> Load:
     phase.begin_window()
     phase.start()
 
+    opening: list[SwarmState] = []  # one for each report that came while they opened
+
     def is_open(state: SwarmState) -> bool:
+        if 0 < state.established < requested and (
+            not opening or opening[-1].worker_cpu_ratio != state.worker_cpu_ratio
+        ):
+            opening.append(state)
         # A connection that is open and not asked yet would be missing among those that wait for their release.
         asked = state.waiting if is_released and state.waiting is not None else state.established
         return asked + state.failed >= requested or bool(state.answered)
@@ -79,7 +91,9 @@ def offer_hold(phase: Phase) -> Load:
     phase.stop()
     window = phase.window(_PARTS_S + requested / _CELLS_PER_S)
     first_s, open_s = state.first_connect_s, state.last_established_s
-    notes = () if open_s is None else (f"open {open_s - now_s:.2f} s after the order to start",)
+    notes = [] if open_s is None else [f"open {open_s - now_s:.2f} s after the order to start"]
+    if parties is None:
+        notes.append(NOT_COMPARED)
     return Load(
         window=window,
         window_s=last.at_s - phase.idle.at_s,
@@ -91,10 +105,25 @@ def offer_hold(phase: Phase) -> Load:
         loaded_s=time.monotonic() - here_s,
         established_s=None if first_s is None or open_s is None else open_s - first_s,
         generator_memory_bytes=memory_bytes or sum(window.memory_bytes.values()) or None,
+        opening=_middle(opening[1:]),  # the first one's CPU is of the time before the first connect, too
         parties=parties,
-        notes=notes,
+        notes=tuple(notes),
         server_errors=server_errors,
     )
+
+
+def _middle(states: list[SwarmState]) -> Window | None:
+    """Return the medians of the workers' CPU over these looks; None where they are too few to tell."""
+    if len(states) < _OPENING_LOOKS:
+        return None
+    workers = _medians([state.worker_cpu_ratio for state in states])
+    engines = _medians([state.engine_cpu_ratio for state in states])
+    return Window({}, workers, (), engines) if workers else None
+
+
+def _medians(told: list[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for one in told for name in one)
+    return {name: median(one[name] for one in told if name in one) for name in names}
 
 
 def _agree(phase: Phase, held: Reading) -> Parties | None:

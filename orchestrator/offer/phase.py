@@ -45,6 +45,7 @@ class Load:
     loaded_s: float
     established_s: float | None = None
     generator_memory_bytes: int | None = None
+    opening: Window | None = None  # hold: the workers' CPU while they opened, and nothing else of a window
     parties: Parties | None = None  # hold: who says how many are open
     ramp: Ramp | None = None
     notes: tuple[str, ...] = ()

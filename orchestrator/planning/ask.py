@@ -40,13 +40,24 @@ class Ask:
     @property
     def queue(self) -> int:
         """The accept queue of one listener, which is told LAB_BACKLOG = somaxconn."""
-        return int(self.profile.sysctls.get("net.core.somaxconn", "4096"))
+        return int(self._sysctl("net.core.somaxconn", "4096"))
 
     @property
     def ports(self) -> int:
         """Source ports of one address, towards one address and port."""
-        first, last = self.profile.sysctls.get("net.ipv4.ip_local_port_range", "32768 60999").split()
+        first, last = self._sysctl("net.ipv4.ip_local_port_range", "32768 60999").split()
         return max(int(last) - int(first) + 1, 0)
+
+    def assumed(self, name: str) -> str:
+        """Return what to say of a bound that rests on a namespace's setting: "" where a pod's was read back."""
+        return "" if self._key(name) in self.host.sysctls else f"; {name.rpartition('.')[2]} assumed, not read back yet"
+
+    def _sysctl(self, name: str, given: str) -> str:
+        """Return what a pod had when a profile asked for this, else what it asks for. given: by the kernel."""
+        return self.host.sysctls.get(self._key(name)) or self.profile.sysctls.get(name, given)
+
+    def _key(self, name: str) -> str:
+        return f"{name}={' '.join(self.profile.sysctls.get(name, '').split())}"
 
     @property
     def base_bytes(self) -> float:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 
-from orchestrator.model import Bound
+from orchestrator.model import Bound, Scenario
 from orchestrator.planning import constraints, resources
 from orchestrator.planning.ask import Ask
+
+_LEAST_DELAY_S = 0.1  # an answer on a busy machine takes milliseconds: a few percent of this
+_PART_OF_ROUNDS = 0.1  # of a window, that may belong to a round of answers which it cuts
+_MANY_ARRIVALS = 1_100  # of a Poisson clock: its number is within 15 % at five standard deviations
 
 _ALL = (
     constraints.wall,
@@ -64,10 +68,11 @@ def predict(ask: Ask, bounds: tuple[Bound, ...]) -> dict[str, float]:
 
     Where not all connections fit, only how many do: memory is read at a moment when some still come and go.
     """
-    if ask.scenario.kind != "hold":
-        return {}
     most = most_connections(bounds)
     held = ask.connections if most is None else min(ask.connections, most)
+    if ask.scenario.kind != "hold":
+        rate_per_s = None if _is_beyond_load(bounds) else _rate_per_s(ask.scenario, held)
+        return {} if rate_per_s is None else {"throughput_per_s": rate_per_s}
     if held < ask.connections:
         return {"connections_held": held}
     generator, server = ask.costs.generator, ask.costs.server
@@ -76,3 +81,25 @@ def predict(ask: Ask, bounds: tuple[Bound, ...]) -> dict[str, float]:
         "memory_bytes_per_connection": server.user_bytes + server.kernel_bytes,
         "generator_memory_bytes": ask.workers * generator.base_bytes + held * generator.user_bytes,
     }
+
+
+def _is_beyond_load(bounds: tuple[Bound, ...]) -> bool:
+    return any(bound.name == "generator CPU" and bound.exceeded for bound in bounds)
+
+
+def _rate_per_s(scenario: Scenario, connections: float) -> float | None:
+    """Return the answers/s that arithmetic gives: a clock's rate, or Little's law where the delay is what takes time.
+
+    A closed loop without a delay answers as fast as the server can: that is measured, not predicted. With a short one
+    an exchange takes as long beside it; and a window that ends within a round of answers counts it whole or not at all.
+    """
+    delay_s = scenario.delay_s
+    reach_per_s = connections / delay_s if delay_s else math.inf
+    if scenario.kind == "open":
+        arrivals = scenario.rate_per_s * scenario.measure_s
+        is_sure = scenario.arrivals == "constant" or arrivals >= _MANY_ARRIVALS
+        return min(scenario.rate_per_s, reach_per_s) if is_sure else None
+    if scenario.kind != "closed" or delay_s < _LEAST_DELAY_S:
+        return None
+    rounds = scenario.measure_s / delay_s
+    return reach_per_s if rounds >= 1 and rounds % 1 <= _PART_OF_ROUNDS * rounds else None

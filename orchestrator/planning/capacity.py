@@ -31,6 +31,15 @@ class Limit:
         """Connections that fit beside the reserve; 0 or less when none does."""
         return self.nofile - RESERVE
 
+    @property
+    def fix(self) -> str:
+        """What raises it."""
+        if self.source.startswith("profile"):
+            return f"a higher nofile in {self.source.removesuffix(' allows')}"
+        if self.source.startswith("fs."):
+            return "lab tune, with a higher fs.nr_open under 'host:' of a profile"
+        return "a higher hard limit of the engine (LimitNOFILE of its service)"
+
 
 @dataclass(frozen=True, slots=True)
 class Processes:
@@ -111,4 +120,5 @@ def _cap(limit: Limit) -> str:
 
 
 def _refuse(wanted: int, limit: Limit) -> str:
-    return f"needs {wanted + RESERVE:,} descriptors in one process; {limit.source} {limit.nofile:,}"
+    needed = f"needs {wanted + RESERVE:,} descriptors in one process"
+    return f"{needed}; {limit.source} {limit.nofile:,}. Fix: {limit.fix}"

@@ -34,12 +34,7 @@ def worker_descriptors(ask: Ask) -> Bound:
 
 def _descriptors(ask: Ask, name: str, most: int, several: str) -> Bound:
     profile_binds = ask.limit.source.startswith("profile")
-    if profile_binds:
-        fix = f"a higher nofile in profile {ask.profile.name}"
-    elif ask.limit.source.startswith("fs."):
-        fix = tune(ask, "fs.nr_open")
-    else:
-        fix = "a higher hard limit of the engine (LimitNOFILE of its service)"
+    fix = tune(ask, "fs.nr_open") if ask.limit.source.startswith("fs.") else ask.limit.fix
     if name.startswith("worker") or ask.variant.processes != "one":
         fix += "; the plan starts more processes where more connections are asked for"
     return Bound(
@@ -57,7 +52,8 @@ def source_ports(ask: Ask) -> Bound:
     return Bound(
         name="source ports",
         most=float(ask.sources * ask.ports),
-        formula=f"{_addresses(ask)} x {ask.ports:,} ports x 1 destination",
+        formula=f"{_addresses(ask)} x {ask.ports:,} ports x 1 destination"
+        + ask.assumed("net.ipv4.ip_local_port_range"),
         fix="more 'sources' in the scenario, or a wider net.ipv4.ip_local_port_range in the profile",
         whose="container",
         wanted=ask.connections,
@@ -96,7 +92,8 @@ def accept_queue(ask: Ask) -> Bound:
     return Bound(
         name="accept queue",
         most=float((ask.queue + 1) * listeners),
-        formula=f"min(backlog, somaxconn) + 1 = {ask.queue + 1:,}{several}, if the server accepts nothing meanwhile",
+        formula=f"min(backlog, somaxconn) + 1 = {ask.queue + 1:,}{several}, if the server accepts nothing meanwhile"
+        + ask.assumed("net.core.somaxconn"),
         fix="a higher net.core.somaxconn in the profile",
         whose="container",
         wanted=ask.connections,

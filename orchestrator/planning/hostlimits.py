@@ -28,5 +28,6 @@ class HostLimits:
     conntrack_max: int | None = None  # None: no connection tracking in this kernel
     pods_tracked: bool = False  # True: pods are not on the engine's default bridge (docs/decisions/0005)
     nofile_granted: int | None = None  # what the engine granted a container when it was last asked
+    sysctls: Mapping[str, str] = field(default_factory=dict)  # "name=what a profile asked for" -> what a pod then had
     fingerprint: Mapping[str, str] = field(default_factory=dict)  # kernel, CPU model, memory, engine
     assumed: tuple[str, ...] = ()  # what could not be read, and what is believed instead

@@ -27,6 +27,7 @@ def make_plan(
     kernel: tuple[int, int] | None = None,
     host: HostLimits | None = None,
     calibration: Calibration | None = None,
+    attempt: bool = False,
 ) -> Plan:
     """Return the trials of a suite, in order, and the pairings it leaves out, in the suite's order.
 
@@ -34,6 +35,7 @@ def make_plan(
     kernel: (major, minor) of the machine that will run it; None: not known, every variant is believed to run.
     host: what that machine allows; None: not known, and then the trials have no bounds and no predictions.
     calibration: what connections were seen to cost; None, or another machine's: the reference's constants count.
+    attempt: what lacks descriptors is planned all the same, with one process where no number of them would do.
 
     Each block holds every servable pairing once, in an ablation once for each condition: the scenarios in a shuffled
     order, within each its variants, and within each variant its conditions, so that those to be compared run close
@@ -52,7 +54,7 @@ def make_plan(
     for scenario_name in suite.scenarios:
         for variant_name in suite.variants:
             scenario, variant = lab.scenarios[scenario_name], lab.variants[variant_name]
-            fate = _judge(variant, scenario, limit, kernel)
+            fate = _judge(variant, scenario, limit, kernel, attempt)
             if isinstance(fate, str):
                 left_out.append(LeftOut(variant_name, scenario_name, fate))
             else:
@@ -134,7 +136,7 @@ def _foreseen(
 
 
 def _judge(
-    variant: Variant, scenario: Scenario, limit: Limit, kernel: tuple[int, int] | None
+    variant: Variant, scenario: Scenario, limit: Limit, kernel: tuple[int, int] | None, attempt: bool
 ) -> tuple[Processes, Processes] | str:
     """Return the servers and workers of a pairing, or why it is left out."""
     refusal = serves(variant, scenario)
@@ -143,9 +145,11 @@ def _judge(
     if kernel is not None and kernel < variant.kernel_least:
         return f"needs Linux {_dotted(variant.kernel_least)} or newer; this kernel is {_dotted(kernel)}"
     servers = count_servers(variant, scenario, limit)
+    workers = count_workers(scenario, limit, decide_users(variant, scenario))
+    if attempt:
+        servers, workers = (Processes(1, each) if isinstance(each, str) else each for each in (servers, workers))
     if isinstance(servers, str):
         return servers
-    workers = count_workers(scenario, limit, decide_users(variant, scenario))
     return workers if isinstance(workers, str) else (servers, workers)
 
 

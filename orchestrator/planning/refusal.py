@@ -8,6 +8,8 @@ from dataclasses import replace
 from orchestrator.errors import BadInput
 from orchestrator.model import Bound, LeftOut, Plan, TrialSpec
 
+_REASONS = 3  # that one line can hold
+
 
 def find_impossible(plan: Plan) -> list[tuple[TrialSpec, Bound]]:
     """Return each trial that asks for more than a hard constraint allows, with the one that binds first.
@@ -33,6 +35,20 @@ def refuse_impossible(plan: Plan) -> None:
     raise BadInput(
         f"{spec.variant} on {spec.scenario}: {bound.wanted:,.0f} {bound.unit} wanted, but {bound.name} allow at most "
         f"{bound.most or 0:,.0f} ({bound.formula}){more}. {_fix(bound)}, or try it all the same with --attempt"
+    )
+
+
+def refuse_empty(plan: Plan) -> None:
+    """Raise BadInput for a plan of which nothing can run, with the reasons why its pairings were left out."""
+    if plan.trials:
+        return
+    reasons: dict[str, str] = {}  # each with its first pairing
+    for left in plan.left_out:
+        reasons.setdefault(left.reason, f"{left.variant} on {left.scenario} {left.reason}")
+    told = "; ".join(list(reasons.values())[:_REASONS])
+    raise BadInput(
+        f"suite {plan.suite}: none of its {len(plan.left_out)} pairings can run: {told}. Try: lab plan {plan.suite} "
+        "for all of them, or --attempt, which runs what lacks descriptors all the same"
     )
 
 

@@ -21,7 +21,7 @@ from orchestrator.verdicts.effect import (
     measure_between,
     measure_effect,
 )
-from orchestrator.verdicts.validity import UNSUPPORTED
+from orchestrator.verdicts.validity import OPENING_LIMITED, UNSUPPORTED
 
 Word = Literal["better", "worse", "no difference", "undecided"]
 DEFAULT_THRESHOLD = 0.03  # relative; below it nobody changes a server
@@ -105,6 +105,8 @@ class Side:
     def is_censored(self, figure: Figure) -> bool:
         """Whether in some valid trial the load kept the figure from being better."""
         valid = [trial for trial in self.trials.values() if trial.void is None]
+        if figure.name == "established_s":
+            return any(OPENING_LIMITED in trial.notes for trial in valid)
         return figure.name in _HELD_BACK and any(is_censored(trial) for trial in valid)
 
 

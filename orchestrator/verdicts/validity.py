@@ -19,6 +19,8 @@ CLOSED_LOOP = "closed loop"
 UNSUPPORTED = "unsupported: "  # begins the reason of a trial whose server's technique this machine refuses
 NEVER_SENT = "latency is that of the others"
 GENERATOR_LIMITED = "at least: the generator was the limit"
+OPENING_LIMITED = "time to establish: at most, the generator was the limit while it opened"
+OPENING_UNKNOWN = "time to establish: opened too fast to tell whether the generator was the limit"
 
 # Five blocks cannot reach p < 0.05 in a two-sided signed-rank test: its least value is 0.0625.
 LEAST_FOR_VERDICT = 6
@@ -91,6 +93,17 @@ def is_generator_limited(evidence: Evidence) -> bool:
     """
     ratios = (evidence.generator_cpu_ratio, evidence.load_cpus_ratio)
     return any(ratio is not None and ratio >= GENERATOR_LIMIT_RATIO for ratio in ratios)
+
+
+def opening_notes(*cpu_ratios: float | None) -> tuple[str, ...]:
+    """Return what a reader must know of a hold's time to establish: most of a hold is waiting, so its CPU says nothing.
+
+    cpu_ratios: as in Evidence, the generator's and the load CPUs', but while it opened its connections.
+    """
+    known = [ratio for ratio in cpu_ratios if ratio is not None]
+    if not known:
+        return (OPENING_UNKNOWN,)
+    return (OPENING_LIMITED,) if max(known) >= GENERATOR_LIMIT_RATIO else ()
 
 
 def measurement_notes(evidence: Evidence) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import docker
 
+from orchestrator.results.store import open_store
 from tests.engine.conftest import ROOT, LabFile
 
 HOLD = {
@@ -37,6 +39,23 @@ def test_a_server_that_needs_more_descriptors_runs_as_several_processes(make_lab
     assert found["void"] is None
     assert 400 == found["metrics"]["connections_held"]
     assert any(note.startswith("3 server and 2 worker processes") for note in found["notes"]), found["notes"]
+
+
+def test_an_ablation_takes_a_setting_back_in_the_pod_itself(make_lab: Any) -> None:
+    """Read back inside: 4,096 may wait with everything tuned, 64 without it; later plans know both."""
+    name, suites = "net.core.somaxconn", suite("c-epoll", profile="tight")
+    suites["one"]["reverts"] = [f"{name}=64"]
+    lab: LabFile = make_lab(scenarios=HOLD, profiles=profile(1024, False), suites=suites)
+    lab.run("run", "one", timeout_s=900)
+    with open_store(lab.path.parent / "results" / "lab.db") as store:
+        trials = store.read_run(None).trials
+    seen = {t.spec.reverted: b.seen for t in trials for b in t.read_backs if b.what == f"sysctl {name}"}
+    kept = json.loads((lab.path.parent / ".lab" / "limits.json").read_text())["sysctls"]
+
+    assert {"": "4096", f"{name}=64": "64"} == seen
+    assert [None, None] == [trial.void for trial in trials]
+    assert ("4096", "64") == (kept[f"{name}=4096"], kept[f"{name}=64"])
+    assert 2 == len(kept["net.ipv4.ip_local_port_range="].split())
 
 
 def test_a_limit_that_does_not_take_ends_the_run_unless_best_effort(make_lab: Any, client: docker.DockerClient) -> None:

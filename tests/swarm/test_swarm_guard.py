@@ -142,3 +142,44 @@ def test_a_host_on_the_masters_command_line_is_refused() -> None:
     line = "swarm: target refused: --host 'http://192.0.2.1'; only the targets in LAB_SWARM are loaded"
 
     assert ([line], 2, "") == (said, done.returncode, done.stdout)
+
+
+STARTING = """
+import os, sys
+if sys.argv[1] == "gevent":
+    import gevent.monkey
+    gevent.monkey.patch_all()
+import subprocess
+from swarm.guard import Guard, install
+install(Guard())
+touch, mark = "/bin/touch", sys.argv[2]
+for start in (
+    lambda: subprocess.run([touch, mark]),
+    lambda: os.system(f"{touch} {mark}"),
+    lambda: os.popen(f"{touch} {mark}").close(),
+    lambda: os.posix_spawn(touch, [touch, mark], {}),
+    lambda: os.fork() or os._exit(0),
+    lambda: os.forkpty()[0] or os._exit(0),
+    lambda: os.execv(touch, [touch, mark]),
+):
+    try:
+        start()
+    except PermissionError as error:
+        print(str(error).partition(": a worker")[0].replace("subprocess.Popen", "os.fork"))
+    else:
+        print("STARTED")
+"""
+
+
+@pytest.mark.parametrize("patched", ["gevent", "bare"])
+def test_no_other_process_is_started(patched: str, tmp_path: Path) -> None:
+    """It would be under no hook: not by subprocess, gevent's or the bare one, nor by what lies below it."""
+    mark = tmp_path / "started"
+    done = subprocess.run(
+        [sys.executable, "-c", STARTING, patched, str(mark)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    events = ["os.fork", "os.system", "os.fork", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec"]
+
+    assert [f"target refused: {event}" for event in events] == done.stdout.splitlines()
+    assert not mark.exists()

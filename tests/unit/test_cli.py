@@ -32,7 +32,7 @@ from orchestrator.report.text import PageRow, VariantRow
 from orchestrator.results.codec import encode
 from orchestrator.results.store import open_store
 from orchestrator.run import Scripted, judge
-from tests.unit.test_config_load import write_lab
+from tests.unit.test_config_load import write_lab, write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = Path(__file__).parent / "broken"
@@ -579,6 +579,29 @@ def test_a_plan_that_cannot_work_is_refused_before_the_engine_is_asked(lab: Comm
     assert "Fix (container): more 'sources' in the scenario" in done.err
     assert not (tmp_path / "lab" / ".lab").exists()
     assert (0, True) == (planned.code, "source ports: impossible" in words(planned.out))
+
+
+def test_a_plan_without_a_trial_is_refused_before_the_engine_is_asked(
+    lab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2,000 connections, 1,024 descriptors, one process: constraint, figures, fix; --attempt goes on to the engine."""
+    folder = tmp_path / "lab"
+    text = (
+        "profiles: {default: {nofile: 1024}}\n"
+        "scenarios: {hold: {kind: hold, connections: 2000, delay: 60s}}\n"
+        "suites: {quick: {scenarios: [hold], variants: all, trials: 1}}\n"
+    )
+    write_manifest(folder / "servers" / "alone", processes='"one"')
+    file = str(write_lab(folder, text=text))
+    done = lab("--file", file, "run", "quick")
+    refused_early = (done.code, done.out, lab.engine_was_called, (folder / ".lab").exists())
+    monkeypatch.setattr("orchestrator.run.lay_ground", raising(errors.EnvironmentMissing("no engine")))
+    tried = lab("--file", file, "run", "quick", "--attempt")
+
+    assert (2, "", False, False) == refused_early
+    assert "alone on hold needs 2,064 descriptors in one process; profile default allows 1,024." in done.err
+    assert "Fix: a higher nofile in profile default." in done.err
+    assert (3, "lab: no engine") == (tried.code, tried.err.strip())
 
 
 def test_a_plan_extrapolates_to_more_hosts(lab: Command) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.hosts.limits import keep_granted, read_limits
+from orchestrator.hosts.limits import keep_granted, keep_sysctls, read_limits
 
 FILES = {
     "sys/fs/nr_open": "1048576\n",
@@ -98,7 +98,28 @@ def test_what_was_granted_under_another_kernel_is_not_believed(tmp_path: Path) -
     assert "another kernel" in seen.assumed[0]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"nofile": "many"}', "\x00"])
+def test_a_pods_settings_are_remembered_with_what_was_asked_for(tmp_path: Path) -> None:
+    """Those of several profiles, across what is granted later; not what could not be read, nor another kernel's."""
+    queue, ports = "net.core.somaxconn", "net.ipv4.ip_local_port_range"
+    keep_sysctls(tmp_path, {(queue, "9"): "9"})
+    before = (tmp_path / "limits.json").exists()
+    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x")
+    keep_sysctls(tmp_path, {(queue, ""): "4096", (ports, ""): "32768 60999"})
+    keep_sysctls(tmp_path, {(queue, "65535"): "8192", (ports, "1024 65535"): "absent", ("net.ipv4.tcp_sack", "1"): "1"})
+    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x")
+    seen = read_limits(tmp_path, make_proc(tmp_path))
+
+    assert not before
+    assert {f"{queue}=": "4096", f"{ports}=": "32768 60999", f"{queue}=65535": "8192"} == seen.sysctls
+    assert 20_000 == seen.nofile_granted
+    kept = json.loads((tmp_path / "limits.json").read_text())
+    (tmp_path / "limits.json").write_text(json.dumps({**kept, "sysctls": {f"{queue}=": "many", f"{ports}=": "1"}}))
+    assert {} == read_limits(tmp_path, make_proc(tmp_path)).sysctls
+    (tmp_path / "limits.json").write_text(json.dumps({**kept, "kernel": f"{platform.release()}-other"}))
+    assert {} == read_limits(tmp_path, make_proc(tmp_path)).sysctls
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"nofile": "many"}', "\x00", '{"sysctls": 7}'])
 def test_damaged_records_are_as_good_as_none(tmp_path: Path, text: str) -> None:
     """Whatever stands in limits.json, a plan is made."""
     (tmp_path / "limits.json").write_text(text)

@@ -124,7 +124,16 @@ def test_a_state_is_read_value_for_value(fake: FakeMaster) -> None:
     )
 
     assert (
-        SwarmState(123.4, "running", 70, {"w0": "running", "w1": "missing"}, established=50, answered=7, failed=4)
+        SwarmState(
+            123.4,
+            "running",
+            70,
+            {"w0": "running", "w1": "missing"},
+            established=50,
+            answered=7,
+            failed=4,
+            worker_cpu_ratio={"w0": 0.1, "w1": 0.1},
+        )
         == fake.told("GET /lab/state", seen).state()
     )
 
@@ -132,7 +141,7 @@ def test_a_state_is_read_value_for_value(fake: FakeMaster) -> None:
 def test_a_state_has_when_connections_opened_and_what_workers_weigh(fake: FakeMaster) -> None:
     """Null where nothing was opened yet; a worker that did not say is left out, not 0."""
     told = state({"w0": "running", "w1": "running"})
-    told["workers"][0]["memory_bytes"] = 52_000_000
+    told["workers"][0] |= {"memory_bytes": 52_000_000, "cpu_ratio": None, "engine_cpu_ratio": 0.3}
     told["connections"] |= {"waiting": 3, "planned": 9, "sent": 8, "first_connect_s": 12.5, "last_established_s": None}
     seen = fake.told("GET /lab/state", told).state()
 
@@ -140,6 +149,7 @@ def test_a_state_has_when_connections_opened_and_what_workers_weigh(fake: FakeMa
         seen.waiting, seen.planned, seen.sent, seen.first_connect_s, seen.last_established_s,
     )  # fmt: skip
     assert {"w0": 52_000_000} == seen.memory_bytes
+    assert ({"w1": 0.1}, {"w0": 0.3}) == (seen.worker_cpu_ratio, seen.engine_cpu_ratio)
 
 
 def test_workers_are_ready_once_all_others_are_gone_and_the_master_rests(fake: FakeMaster) -> None:

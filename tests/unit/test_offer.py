@@ -238,7 +238,7 @@ def test_a_hold_is_read_with_all_open_and_ends_with_the_last_answer(clock: Clock
     )  # fmt: skip
     assert 100 == load.established
     assert pytest.approx(0.2) == load.established_s
-    assert "open 0.30 s after the order to start" in load.notes
+    assert ("open 0.30 s after the order to start",) == load.notes
 
 
 @pytest.mark.parametrize(
@@ -272,6 +272,24 @@ def test_a_hold_waits_for_a_dump_of_its_sockets_with_all_open(
     assert (is_v2, True) == (len([s for s in exporter.read_s if s > load.held.at_s]) <= 2, load.parties is not None)
 
 
+def test_a_holds_opening_has_its_own_cpu(clock: Clock) -> None:
+    """The middle of what each worker reported while it opened: not the report that begins it, nor the wait after it."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        busy = (0.1, 0.9, 0.94, 0.98)[min(int(since_s / 0.25), 3)] if 0 < since_s < 1.0 else 0.0
+        told = {"worker_cpu_ratio": dict.fromkeys(WORKERS, busy), "engine_cpu_ratio": {WORKERS[0]: busy / 2}}
+        established = min(round(max(since_s, 0.0) * 100), 100)
+        return told | ({"established": established} if since_s < 5.0 else {"answered": 100})
+
+    slow = run(clock, HOLD, Swarm(clock, tell)).opening
+    at_once = {"established": 100}
+    quick = run(clock, HOLD, Swarm(clock, lambda since_s: tell(since_s) | (at_once if since_s < 5 else {})))
+
+    assert slow is not None
+    assert (dict.fromkeys(WORKERS, 0.94), {WORKERS[0]: 0.47}) == (slow.worker_cpu_ratio, slow.engine_cpu_ratio)
+    assert quick.opening is None
+
+
 def test_parties_that_never_agree_are_brought_back_with_their_numbers(clock: Clock) -> None:
     """The kernel has ten connections more than the swarm knows of."""
 
@@ -286,12 +304,15 @@ def test_parties_that_never_agree_are_brought_back_with_their_numbers(clock: Clo
 
 
 def test_parties_are_not_compared_once_answers_come(clock: Clock) -> None:
-    """Connections close then, and three looks are never at one instant."""
+    """Connections close then, and three looks are never at one instant; the trial says that nobody was asked."""
 
     def tell(since_s: float) -> dict[str, Any]:
         return {"established": 100} if since_s < 0.2 else {"answered": 100}
 
-    assert run(clock, replace(HOLD, delay_s=0.2), Swarm(clock, tell)).parties is None
+    load = run(clock, replace(HOLD, delay_s=0.2), Swarm(clock, tell))
+
+    assert load.parties is None
+    assert (holding.NOT_COMPARED,) == load.notes
 
 
 def test_a_hold_by_release_waits_until_all_have_asked_and_then_releases(

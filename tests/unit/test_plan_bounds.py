@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Bound, Profile, Ramp, Scenario, Variant
+from orchestrator.model import Bound, Plan, Profile, Ramp, Scenario, TrialSpec, Variant
 from orchestrator.planning.ask import Ask
 from orchestrator.planning.bounds import binding, find_bounds, most_connections, predict
-from orchestrator.planning.capacity import SPREAD, Limit
+from orchestrator.planning.capacity import SPREAD, Limit, most_spread
 from orchestrator.planning.costs import Costs, EndCost, GeneratorCost
 from orchestrator.planning.hostlimits import HostLimits
+from orchestrator.planning.refusal import find_impossible
 
 GIB = 1 << 30
 HOST = HostLimits(
@@ -83,6 +84,26 @@ def test_source_ports_are_addresses_times_the_range(sources: int, ports: str, mo
     assert float(most) == bound("source ports", asked).most
 
 
+def test_what_a_pod_was_seen_to_have_is_believed_before_a_profiles_wish() -> None:
+    """Asked for 65,535 waiting and all ports, given less: the plan counts with that, and says where it assumes."""
+    queue, ports = "net.core.somaxconn", "net.ipv4.ip_local_port_range"
+    wide = replace(PROFILE, sysctls={queue: "65535", ports: "1024  65535"})
+    seen = replace(HOST, sysctls={f"{queue}=65535": "8192", f"{ports}=1024 65535": "2048 3071", f"{queue}=": "128"})
+    few, here = replace(HOLD, connections=1, sources=1), ask(profile=wide, host=seen, server_processes=1)
+
+    assert 8193.0 == bound("accept queue", here).most
+    assert 1024.0 == bound("source ports", replace(here, scenario=few)).most
+    assert 129.0 == bound("accept queue", replace(here, profile=replace(wide, sysctls={}))).most
+    assert (65_536.0, 64_512.0) == tuple(
+        bound(name, replace(here, scenario=few, host=HOST)).most for name in ("accept queue", "source ports")
+    )
+    assert [False, True, False, True] == [
+        "assumed, not read back yet" in bound(name, replace(here, host=host)).formula
+        for name in ("accept queue", "source ports")
+        for host in (seen, HOST)
+    ]
+
+
 def test_a_crowded_pair_of_addresses_is_slow_and_not_impossible() -> None:
     """40,000 from one address fit into 64,512 ports, at 14,000 for a quick search."""
     wide = replace(PROFILE, sysctls={"net.ipv4.ip_local_port_range": "1024 65535"})
@@ -102,6 +123,20 @@ def test_memory_is_shared_by_kernel_and_processes() -> None:
     assert left // 2_000 == bound("user memory", ask()).most
     assert left // 10_256 == bound("memory", ask()).most
     assert bound("memory", ask()).calibrated
+
+
+def test_a_machine_too_small_for_a_million_is_refused_for_its_memory() -> None:
+    """1 GiB: memory is a hard limit, named before the start with what it allows; with room enough nothing is."""
+
+    def impossible(available_bytes: int) -> list[str]:
+        host = replace(HOST, available_bytes=available_bytes, conntrack_max=None)
+        million = replace(HOLD, connections=1_000_000, sources=64)
+        asked = ask(million, server_processes=1, workers=1, limit=Limit(1 << 20, "the engine grants"), host=host)
+        spec = TrialSpec(0, 0, "c-epoll", "hold", "hold", "c1m", 1, 1, "", "engine", bounds=find_bounds(asked))
+        return [bound.name for _, bound in find_impossible(Plan("s", 1, (spec,), ()))]
+
+    assert ["memory"] == impossible(1 * GIB)
+    assert [] == impossible(20 * GIB)
 
 
 def test_memory_of_answers_on_their_way_counts_where_they_flow() -> None:
@@ -239,11 +274,39 @@ def test_a_hold_beyond_its_ports_predicts_the_ports() -> None:
     assert {"connections_held": 28_232.0} == predict(asked, find_bounds(asked))
 
 
-def test_other_kinds_predict_nothing_that_no_formula_stands_behind() -> None:
-    """A closed loop's rate is what the lab is there to measure."""
-    closed = ask(replace(HOLD, kind="closed", measure_s=10.0))
+OPEN = replace(HOLD, kind="open", path="/plain", connections=200, delay_s=0.0, measure_s=10.0, rate_per_s=1_000.0)
+CLOSED = replace(HOLD, kind="closed", delay_s=10.0, measure_s=20.0)
 
-    assert {} == predict(closed, find_bounds(closed))
+
+@pytest.mark.parametrize(
+    ("scenario", "rate_per_s"),
+    [
+        (OPEN, 1_000.0),
+        (replace(OPEN, delay_s=0.5), 400.0),
+        (replace(OPEN, arrivals="poisson"), 1_000.0),
+        (replace(OPEN, arrivals="poisson", rate_per_s=50.0), None),
+        (replace(OPEN, rate_per_s=200_000.0), None),
+        (CLOSED, 10_000.0),
+        (replace(CLOSED, connections=200_000), most_spread(Limit(20_000, ""), 6) / 10.0),
+        (replace(CLOSED, delay_s=0.0), None),
+        (replace(CLOSED, delay_s=0.01), None),
+        (replace(CLOSED, measure_s=25.0), None),
+        (replace(CLOSED, measure_s=5.0), None),
+        (replace(CLOSED, delay_s=0.5), None),
+        (replace(HOLD, kind="storm", every_s=1.0), None),
+    ],
+    ids=[
+        "a clock", "a small pool", "a sure number of arrivals", "an unsure one", "beyond the load", "Little",
+        "beyond descriptors", "no delay", "hardly any", "a cut round", "no round", "beyond its answers", "a storm",
+    ],
+)  # fmt: skip
+def test_a_rate_is_predicted_where_it_is_arithmetic(scenario: Scenario, rate_per_s: float | None) -> None:
+    """A clock's own, or connections over their delay; without one a closed loop's is what is to be measured."""
+    asked = ask(scenario)
+
+    assert ({} if rate_per_s is None else {"throughput_per_s": pytest.approx(rate_per_s, rel=0.01)}) == predict(
+        asked, find_bounds(asked)
+    )
 
 
 SELECT = replace(VARIANT, wall="FD_SETSIZE: descriptors stay below 1,024", connections_most=1_000)

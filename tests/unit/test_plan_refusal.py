@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.model import Bound, Plan, TrialSpec
-from orchestrator.planning.refusal import find_impossible, refuse_impossible
+from orchestrator.model import Bound, LeftOut, Plan, TrialSpec
+from orchestrator.planning.refusal import find_impossible, refuse_empty, refuse_impossible
 
 PORTS = Bound("source ports", 28_232, "1 source x 28,232 ports", "a wider ip_local_port_range", "container")
 FILES = Bound("server descriptors", 99_680, "5 x 19,936", "a sixth process", "host", wanted=100_000)
@@ -52,6 +52,21 @@ def test_an_ablation_may_ask_for_more_than_there_is() -> None:
     plan = plan_of(replace(PORTS, wanted=40_000.0), reverted="net.ipv4.ip_local_port_range=32768 60999")
 
     assert [] == find_impossible(plan)
+
+
+def test_a_plan_of_which_nothing_is_left_says_why() -> None:
+    """Each reason once, with constraint, figures and fix; a plan with a trial left is none of them."""
+    needs = "needs 2,064 descriptors in one process; profile default allows 1,024. Fix: a higher nofile in it"
+    lacks = "declares that it lacks delay"
+    left = (LeftOut("a", "hold", needs), LeftOut("b", "hold", needs), LeftOut("c", "hold", lacks))
+    with pytest.raises(BadInput) as caught:
+        refuse_empty(Plan("s", 1, (), left))
+    refuse_empty(Plan("s", 1, (SPEC,), left))
+
+    assert (
+        f"suite s: none of its 3 pairings can run: a on hold {needs}; c on hold {lacks}. "
+        "Try: lab plan s for all of them, or --attempt, which runs what lacks descriptors all the same"
+    ) == str(caught.value)
 
 
 def test_several_pairings_are_counted_once_each() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.verdicts.validity import GENERATOR_LIMIT_RATIO
 from swarm.ledger import Ledger
-from swarm.ramp import Driver, judge_step, quantile_us
+from swarm.ramp import GENERATOR_FULL_RATIO, Driver, judge_step, quantile_us
 from swarm.settings import Ramp, Scenario
 
 RAMP = Ramp("rate", 10, 80, 2.0, step_s=1e-3, settle_s=0.0, most_errors_ratio=0.1, most_p99_s=0.1)
@@ -32,13 +33,44 @@ def summary(histogram_us: dict[int, int], errors: int = 0, dropped: int = 0, **w
         (summary({200_000: 80}, errors=20), "errors"),
         (summary({200_000: 80}, errors=20, engine_cpu_ratio=0.97), "generator"),
         (summary({1000: 100}, engine_cpu_ratio=None, cpu_ratio=0.99), "generator"),
+        (summary({1000: 100}, engine_cpu_ratio=0.5, cpu_ratio=0.99, cpus=1), "generator"),
+        (summary({1000: 100}, engine_cpu_ratio=0.5, cpu_ratio=0.99, cpus=2), ""),
         (summary({1000: 100}, engine_cpu_ratio=0.5, cpu_ratio=0.99), ""),
     ],
-    ids=["holds", "slow", "wrong", "dropped", "silent", "both", "full", "full without an engine", "Python beside it"],
+    ids=[
+        "holds",
+        "slow",
+        "wrong",
+        "dropped",
+        "silent",
+        "both",
+        "full",
+        "full without an engine",
+        "Python beside it on one CPU",
+        "Python beside it on another CPU",
+        "CPUs not known",
+    ],
 )
 def test_the_first_thing_that_binds_is_named(window: dict[str, Any], binds: str) -> None:
     """The generator before errors before latency; no answer at all is no success."""
     assert binds == judge_step(SCENARIO, 10, window, 5)["binds"]
+
+
+def test_workers_that_fill_the_cpus_they_share_bind() -> None:
+    """Three of them on two CPUs, none near a core of its own; slow answers then are no server's."""
+    window = summary({200_000: 80}, errors=20)
+    for number in range(3):
+        window["workers"][f"w{number}"] = {"cpu_ratio": 0.62, "engine_cpu_ratio": 0.4, "cpus": 2}
+    step = judge_step(SCENARIO, 10, window, 5)
+
+    assert ("generator", pytest.approx(0.93)) == (step["binds"], step["generator_cpu_ratio"])
+    window["workers"]["w2"] = {"closed": False, "cpu_ratio": None, "engine_cpu_ratio": None}
+    assert "errors" == judge_step(SCENARIO, 10, window, 5)["binds"]
+
+
+def test_ramps_and_verdicts_draw_one_line() -> None:
+    """Which generator is full does not depend on the kind of the scenario."""
+    assert GENERATOR_LIMIT_RATIO == GENERATOR_FULL_RATIO
 
 
 def test_a_step_has_its_figures() -> None:

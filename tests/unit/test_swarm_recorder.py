@@ -214,7 +214,7 @@ def test_master_merges_the_parts_of_all_workers() -> None:
         "unanswered": 1,
         "lag_us": {12: 9},
     }
-    part = {"window_id": "w", "closed": True, "cpu_ratio": 0.9, "engine_cpu_ratio": 0.8, "memory_bytes": 5}
+    part = {"window_id": "w", "closed": True, "cpu_ratio": 0.9, "engine_cpu_ratio": 0.8, "memory_bytes": 5, "cpus": 3}
     part |= {"from_s": 1.0, "to_s": 2.0, "rows": [row]}
     ledger.take_part("w0_a", part)
     assert not window.summary()["closed"]
@@ -235,7 +235,7 @@ def test_master_merges_the_parts_of_all_workers() -> None:
     assert (50, 2, 7) == (merged["connections_opened"], merged["in_flight"], merged["oldest_in_flight_us"])
     assert (20, 18, 4, 2) == (merged["planned"], merged["sent"], merged["late"], merged["dropped"])
     assert {"12": 18} == merged["lag_us"]
-    assert (0.8, 5) == (summary["workers"]["w0"]["engine_cpu_ratio"], summary["workers"]["w0"]["memory_bytes"])
+    assert (0.8, 5, 3) == tuple(summary["workers"]["w0"][key] for key in ("engine_cpu_ratio", "memory_bytes", "cpus"))
 
 
 def test_worker_that_does_not_know_the_window_gets_it() -> None:

@@ -15,7 +15,7 @@ from orchestrator.run import with_variants
 from orchestrator.trial import busiest, grown, judge_load
 from orchestrator.verdicts.measured import SOCKETS_BY_DIAG
 from orchestrator.verdicts.reconcile import Parties
-from orchestrator.verdicts.validity import CLOSED_LOOP, GENERATOR_LIMITED
+from orchestrator.verdicts.validity import CLOSED_LOOP, GENERATOR_LIMITED, OPENING_LIMITED, OPENING_UNKNOWN
 
 CLOSED = Scenario("x", "", "closed", "/plain", 50, 0.0, 2.0, 6.0, 10.0)
 HOLD = Scenario("x", "", "hold", "/delay", 100, 5.0, 0.0, 0.0, 10.0)
@@ -117,6 +117,20 @@ def test_workers_that_fill_all_their_cpus_are_the_limit() -> None:
 
     assert GENERATOR_LIMITED in judged(full).notes
     assert GENERATOR_LIMITED not in judged(load(SOUND)).notes
+
+
+def test_a_hold_that_filled_the_load_while_it_opened_says_so() -> None:
+    """Over the whole hold the same generator was at 0.3 of a core; a short opening cannot be told, and says that."""
+    held = load(HELD, established=100, held=reading(), established_s=4.0)
+    engine = Window({}, {"w0": 0.97, "w1": 0.4}, (), {"w0": 0.93, "w1": 0.3})
+    shared = Window({}, {"w0": 0.95, "w1": 0.95}, (), {"w0": 0.7, "w1": 0.7})
+    idle = Window({}, {"w0": 0.7, "w1": 0.4}, (), {"w0": 0.6, "w1": 0.3})
+
+    assert [(OPENING_LIMITED,), (OPENING_LIMITED,), (), (OPENING_UNKNOWN,)] == [
+        tuple(n for n in judged(replace(held, opening=seen), HOLD).notes if n.startswith("time to establish"))
+        for seen in (engine, shared, idle, None)
+    ]
+    assert GENERATOR_LIMITED not in judged(replace(held, opening=engine), HOLD).notes
 
 
 def test_what_the_hypervisor_took_in_the_window_voids_a_trial() -> None:

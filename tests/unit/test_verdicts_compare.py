@@ -10,7 +10,7 @@ import numpy as np
 from orchestrator.model import Kind, Metrics, TrialResult, TrialSpec
 from orchestrator.verdicts.compare import Judged, Side, judge_pairs, side
 from orchestrator.verdicts.tiers import tiers
-from orchestrator.verdicts.validity import GENERATOR_LIMITED
+from orchestrator.verdicts.validity import GENERATOR_LIMITED, OPENING_LIMITED
 
 
 def trial(block: int, variant: str, throughput: float | None, *, void: str | None = None) -> TrialResult:
@@ -70,6 +70,24 @@ def test_void_trials_enter_no_verdict() -> None:
 
     assert ("undecided", None) == (one.word, one.effect)
     assert one.reason.startswith("5 blocks have both")
+
+
+def test_a_time_to_establish_that_the_generator_set_is_no_difference_between_servers() -> None:
+    """Of a hold only what was opened counts: a note on its whole window holds this figure back no more than another."""
+
+    def held(variant: str, seconds: float, note: str) -> Side:
+        made = [
+            replace(one, metrics=Metrics(established_s=value), notes=(note,))
+            for one, value in zip(trials(variant, [1.0] * 8), around(seconds, 11), strict=True)
+        ]
+        return side(variant, variant, "plain", made)
+
+    fast, slow, free = held("a", 3.0, OPENING_LIMITED), held("b", 4.0, OPENING_LIMITED), held("c", 4.0, "")
+    whole = held("d", 3.0, GENERATOR_LIMITED)
+
+    assert "undecided" == judged(fast, slow).word
+    assert ("better", (False, True)) == (judged(free, fast).word, judged(free, fast).censored)
+    assert ("better", (False, False)) == (judged(free, whole).word, judged(free, whole).censored)
 
 
 def test_a_lower_bound_decides_only_in_favour_of_whoever_is_ahead() -> None:
