@@ -107,6 +107,14 @@ def test_a_server_with_several_tables_of_descriptors_is_starved_too() -> None:
     assert {item.id: "passed" for item in ITEMS if item.act == "starve"} == results(lines), shown(lines)
 
 
+def test_a_reset_that_is_not_counted_fails() -> None:
+    """Who has errors in /stats counts the ECONNRESET of clients that left so; nothing else was wrong."""
+    lines = run_alone(act="wire", planted="reset-uncounted", only=["delay-left-rst"])
+    (line,) = [line for line in lines if "id" in line]
+
+    assert ("failed", "ECONNRESET 0, 5 s later") == (line["outcome"], line["seen"])
+
+
 def test_a_failure_carries_the_bytes_sent_and_received(runs: dict[str, Lines]) -> None:
     """Whoever reads the report sees the request and the reply, and a very long one is cut."""
     import base64
