@@ -12,6 +12,7 @@ from .talk import Broken, Talk, render
 
 BEYOND = 20  # clients more than descriptors; they wait in the accept queue
 TABLES_MOST = 8  # io_uring's direct descriptors: the limit is each ring's, and c-uring opens up to eight
+WANTING = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")  # ENOMEM: of a ring more, by RLIMIT_MEMLOCK
 QUIET_S = 0.5  # with nobody served: whoever can be has been
 HELD_S = 2.0
 # While nothing happens. A loop that spins takes all it is given, which may be little; but it is never not runnable.
@@ -86,11 +87,11 @@ def without_answer(talks: list[Talk]) -> list[Talk]:
 
 
 def errors_of(site: Site, watch: Talk) -> int | None:
-    """Return how often accept failed for want of a descriptor, None where /stats does not tell."""
+    """Return how often accept failed for want of a descriptor or what it takes, None where /stats does not tell."""
     if "stats" in site.told.lacks:
         return None
     errors = site.stats(watch).get("errors")
-    return None if errors is None else int(errors.get("EMFILE", 0)) + int(errors.get("ENFILE", 0))
+    return None if errors is None else sum(int(errors.get(name, 0)) for name in WANTING)
 
 
 @keeps("emfile-survived")
