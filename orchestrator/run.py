@@ -46,7 +46,7 @@ from orchestrator.results.store import Store
 from orchestrator.trial import execute
 from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
 from orchestrator.verdicts.validity import UNSUPPORTED, least_valid
-from orchestrator.verifying.kept import FAILED, barred
+from orchestrator.verifying.kept import FAILED, barred, unverified
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,8 @@ def run_suite(
             if not attempt:
                 planned = {spec.variant for spec in plan.trials}
                 plan = leave_out(plan, barred(lab, planned, ground.images))
+            if names := unverified(lab, dict.fromkeys(spec.variant for spec in plan.trials), ground.images):
+                say(f"never verified: {', '.join(names)}; try lab verify --all")
             for left in plan.left_out:
                 say(f"left out: {left.variant} on {left.scenario}: {left.reason}")
             if not attempt:

@@ -22,6 +22,7 @@ SPARE = 50  # descriptors of our own beside the crowd's
 DESCRIPTORS_SLACK, THREADS_SLACK = 4, 8
 ARRIVALS = 32  # between two looks at the accept queue; below any backlog that makes sense
 TAKEN_IN_S = 1.0
+STEADY_S = 2.0  # that the count of several processes must not change to be what is left
 SETTLED_S = 0.5  # for the server to close what a failed part has left
 BACK_S = 15.0  # for the server to notice the last of those who left, on a busy machine
 
@@ -132,14 +133,23 @@ def came_back(site: Site, key: str, slack: int, what: str) -> str:
 
 
 def settle(site: Site, key: str, most: dict[str, int]) -> dict[str, int]:
-    """Return a count from each source that has it, once none is above `most` or falls further, or BACK_S is over."""
+    """Return a count from each source that has it, once none is above `most` or falls further, or BACK_S is over.
+
+    What several processes hold must be the same for STEADY_S: who lets surplus ones go does so one after the other.
+    """
     seen: list[dict[str, int]] = []
+    steady_s = STEADY_S if len(server_processes(site.told.host, site.told.port)) > 1 else 0.0
+    since_s = time.monotonic()
 
     def not_settled() -> str | None:
+        nonlocal since_s
         seen.append(measure(site, key))
         if most:
             return None if all(seen[-1].get(source, 0) <= count for source, count in most.items()) else "more"
-        return None if len(seen) > 5 and all(one == seen[-1] for one in seen[-5:]) else "changing"
+        if seen[-1] != seen[-2:][0]:
+            since_s = time.monotonic()
+        is_steady = len(seen) > 5 and all(one == seen[-1] for one in seen[-5:])
+        return None if is_steady and time.monotonic() - since_s >= steady_s else "changing"
 
     try:
         site.wait_for("a steady count", not_settled, BACK_S)

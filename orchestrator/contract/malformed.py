@@ -144,10 +144,12 @@ def refuses(id_: str) -> Callable[[Site], str]:
             with site.talk() as talk:
                 # What does not go at once may meet a server that has refused already and reads no more.
                 talk.try_send(request + (b"" if id_ == "tls-hello" else BEHIND))
+                # A server that waits for more, until the body's time is over, has not refused anything. A TLS hello
+                # need not be told from a head that is still to end: that has its own time.
+                within_s = min(talk.patience_s, site.told.body_timeout_s / 2)
                 if id_ == "tls-hello":
-                    talk.finish_sending()
-                # A server that waits for more, until the body's time is over, has not refused anything.
-                seen.append(refusal(talk, status, min(talk.patience_s, site.told.body_timeout_s / 2)))
+                    within_s = site.told.head_timeout_s + site.told.late_s
+                seen.append(refusal(talk, status, within_s))
             site.still_serves()
         return ", ".join(sorted(set(seen)))
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from . import connections, crowd, drain, framing, linger, malformed, replies, slow, starve, stats, waiting
+from . import connections, crowd, drain, framing, linger, malformed, replies, runtime, slow, starve, stats, waiting
 from .check import CHECKS, Check, Site, Skipped
 from .kernel import read_aborts
 from .table import ITEMS, Item
@@ -22,11 +22,11 @@ from .talk import Broken, Talk
 from .told import Told
 
 # Importing them registers their checks.
-MODULES = (connections, crowd, drain, framing, linger, malformed, replies, slow, starve, stats, waiting)
+MODULES = (connections, crowd, drain, framing, linger, malformed, replies, runtime, slow, starve, stats, waiting)
 CHECK_MOST_S = 75.0  # the slowest right one takes 35 s
 AT_ONCE = 12  # of the checks that wait for no limit; two cores gain nothing from more
 WAITS_LONG = frozenset({"silent-client", "slowloris", "slow-second-head", "idle-stays", "slow-body", "slow-chunks",
-                        "slow-reader"})  # fmt: skip
+                        "slow-reader", "tls-hello"})  # fmt: skip
 
 
 def run(told: Told) -> Iterator[dict[str, Any]]:

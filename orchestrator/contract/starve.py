@@ -11,6 +11,9 @@ from .kernel import cpu_s, runnable_s, server_processes
 from .talk import Broken, Talk, render
 
 BEYOND = 20  # clients more than descriptors; they wait in the accept queue
+TABLES_MOST = 8  # io_uring's direct descriptors: the limit is each ring's, and c-uring opens up to eight
+WANTING = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")  # ENOMEM: of a ring more, by RLIMIT_MEMLOCK
+QUIET_S = 0.5  # with nobody served: whoever can be has been
 HELD_S = 2.0
 # While nothing happens. A loop that spins takes all it is given, which may be little; but it is never not runnable.
 CPU_SHARE_MOST, RUNNABLE_SHARE_MOST = 0.25, 0.6
@@ -30,30 +33,33 @@ def starve(site: Site) -> dict[str, Any]:
 def go_hungry(site: Site) -> dict[str, Any]:
     if site.told.nofile is None:
         raise Skipped("no nofile was told: start the server with a low ulimit -n, and tell it")
-    clients = site.told.nofile * site.told.processes + BEYOND
-    need_descriptors(clients + SPARE)
+    limit = site.told.nofile * site.told.processes
+    need_descriptors(limit * TABLES_MOST + BEYOND + SPARE)
     talks: list[Talk] = []
     with site.talk() as watch:
         before = errors_of(site, watch)
         try:
             begun_s = time.monotonic()
-            talks += [site.talk() for _ in range(clients)]
-            for talk in talks:
-                talk.try_send(render("/plain"))
-            time.sleep(0.5)  # whoever can be served has been
+            for clients in (limit + BEYOND, limit * TABLES_MOST + BEYOND):
+                new = [site.talk() for _ in range(clients - len(talks))]
+                talks += new
+                for talk in new:
+                    talk.try_send(render("/plain"))
+                if await_quiet(new):
+                    break
             pids = server_processes(site.told.host, site.told.port)
             cpu_before_s, runnable_before_s, quiet_s = cpu_s(pids), runnable_s(pids), time.monotonic()
             time.sleep(HELD_S)
             cpu_taken_s, runnable_after_s, quiet_s = cpu_s(pids), runnable_s(pids), time.monotonic() - quiet_s
             cpu_taken_s -= cpu_before_s
-            unserved = sum(talk.receive(time.monotonic() + 0.001) in (None, b"") for talk in talks)
+            unserved = len(without_answer(talks))
             site.last = watch
             after, took_s = errors_of(site, watch), time.monotonic() - begun_s
         finally:
             for talk in talks:
                 talk.sock.close()
     return {
-        "clients": clients,
+        "clients": len(talks),
         "unserved": unserved,
         "took_s": took_s,
         "cpu_share": cpu_taken_s / quiet_s if pids else None,
@@ -65,12 +71,27 @@ def go_hungry(site: Site) -> dict[str, Any]:
     }
 
 
+def await_quiet(talks: list[Talk]) -> int:
+    """Return how many have no answer, once all have or nobody was given one for QUIET_S."""
+    left, end_s = len(talks), time.monotonic() + QUIET_S
+    while left and time.monotonic() < end_s:
+        before, left = left, len(without_answer(talks))
+        if left < before:
+            end_s = time.monotonic() + QUIET_S
+    return left
+
+
+def without_answer(talks: list[Talk]) -> list[Talk]:
+    """Return those that have received nothing up to now."""
+    return [talk for talk in talks if not talk.received.total and talk.receive(time.monotonic() + 0.001) in (None, b"")]
+
+
 def errors_of(site: Site, watch: Talk) -> int | None:
-    """Return how often accept failed for want of a descriptor, None where /stats does not tell."""
+    """Return how often accept failed for want of a descriptor or what it takes, None where /stats does not tell."""
     if "stats" in site.told.lacks:
         return None
     errors = site.stats(watch).get("errors")
-    return None if errors is None else int(errors.get("EMFILE", 0)) + int(errors.get("ENFILE", 0))
+    return None if errors is None else sum(int(errors.get(name, 0)) for name in WANTING)
 
 
 @keeps("emfile-survived")

@@ -87,6 +87,8 @@ ITEMS = (
     Item("stats", "wire", "GET /stats has its keys", _STATS, ("stats",)),
     Item("stats-connections", "wire", "accepted, active and held are true", _STATS, ("stats", "plain"), True),
     Item("stats-requests", "wire", "requests counts the well-formed ones exactly", _STATS, ("stats", "plain"), True),
+    Item("stats-runtime", "wire", "its runtime's own numbers are there and follow the load",
+         "Go adds goroutines, ...; Java jvm_threads, ...", ("stats", "hold"), True),
     # Malformed.
     Item("te-with-cl", "wire", "Transfer-Encoding with Content-Length", _REFUSED, ("echo", "plain")),
     Item("te-unknown", "wire", "a transfer coding other than chunked", "A transfer coding other than chunked: 501.",

@@ -20,6 +20,7 @@ class Told:
     only: check ids to run, None: all of the act. lacks: routes and check ids the variant declares it does not keep.
     nonce: what /healthz must show; None: nothing may be shown; "": not looked at. backlog: what listen(2) was told;
     None: not checked. nofile: the descriptors the server was started with; processes: how many serve the port.
+    runtime, technique: the manifest's; what /stats tells besides follows from them.
     crowd: how many the crowd act has open at once, connections: how many in all. drain_s: LAB_DRAIN_S; pid: of the
     server, which the drain act then stops itself. The timeouts are the contract's, unless a test's server has others.
     """
@@ -34,6 +35,8 @@ class Told:
     backlog: int | None = None
     nofile: int | None = None
     processes: int = 1
+    runtime: str = ""
+    technique: str = ""
     crowd: int = 1000
     connections: int = 10_000
     drain_s: float = 5.0

@@ -56,7 +56,23 @@ def delay_left_fin(site: Site) -> str:
 
 @keeps("delay-left-rst")
 def delay_left_rst(site: Site) -> str:
-    return left(site, "/delay?ms=120000", Talk.reset, "active")
+    before = resets(site)
+    seen = left(site, "/delay?ms=120000", Talk.reset, "active")
+    if before is None:  # errors are null: it counts none
+        return seen
+
+    def uncounted() -> str | None:
+        now = resets(site)
+        return None if now is not None and now > before else f"ECONNRESET {now}"
+
+    site.wait_for(f"more than {before} ECONNRESET among the errors of /stats after {CROWD} resets", uncounted, FREED_S)
+    return seen
+
+
+def resets(site: Site) -> int | None:
+    """Return how many resets /stats has counted, None where its errors are null."""
+    errors = site.stats().get("errors")
+    return None if errors is None else int(errors.get("ECONNRESET", 0))
 
 
 @keeps("hold-left")

@@ -111,6 +111,8 @@ class _Acts:
             "backlog": self.backlog,
             "nofile": STARVED_NOFILE if host == SECOND else self.pod.site.nofile,
             "processes": self.processes,
+            "runtime": variant.runtime,
+            "technique": variant.technique,
             "drain_s": DRAIN_S,
         }
         if asked.patience > 1.0:

@@ -40,6 +40,16 @@ def keep(lab: Lab, found: Iterable[Conformance], suite: str) -> Path:
     return keep_records(state_folder(lab.root), records)
 
 
+def unverified(lab: Lab, names: Iterable[str], images: Mapping[str, str]) -> list[str]:
+    """Return, in their order, the names of whose present image nothing is known; an existing one promised nothing."""
+    records, suite = read_records(state_folder(lab.root)), suite_digest()
+    return [
+        name
+        for name in names
+        if not lab.variants[name].image and record_key(images[name], suite, lab.variants[name].lacks) not in records
+    ]
+
+
 def barred(lab: Lab, names: Iterable[str], images: Mapping[str, str]) -> dict[str, str]:
     """Return variant -> why it is left out, of those whose present image was verified and failed.
 

@@ -18,7 +18,7 @@ from orchestrator.model import Variant
 from orchestrator.verdicts.conformance import CheckResult, judged
 
 ACT = "sanitizer"
-ACTS = ("crowd", "wire", "drain")
+ACTS = ("crowd", "linger", "wire", "starve", "drain")
 CONNECTIONS = 2000  # of the crowd act: at a tenth of the speed the suite's 10,000 would take minutes, and show no more
 PATIENCE = 6.0
 _REPORT_MOST = 6000  # bytes kept of what was reported

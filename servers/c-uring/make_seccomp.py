@@ -11,13 +11,13 @@ import sys
 # What Docker refuses to a container without capabilities, by its documentation: time, modules, mounts, other
 # namespaces, kernel keyrings, tracing of the kernel, other processes' memory placement, ports of the hardware, relics.
 _REFUSED = """
-acct add_key afs_syscall bpf chroot clock_settime create_module delete_module fanotify_init finit_module fsconfig
-fsmount fsopen fspick get_kernel_syms get_mempolicy getpmsg init_module ioperm iopl kcmp kexec_file_load kexec_load
-keyctl lookup_dcookie lsm_get_self_attr lsm_list_modules lsm_set_self_attr mbind migrate_pages mount mount_setattr
-move_mount move_pages nfsservctl open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd pivot_root
-process_madvise putpmsg query_module quotactl quotactl_fd reboot request_key security set_mempolicy
-set_mempolicy_home_node setdomainname sethostname setns settimeofday swapoff swapon _sysctl sysfs syslog tuxcall
-umount umount2 unshare uselib userfaultfd ustat vhangup vserver
+acct add_key afs_syscall bpf chroot clock_settime clock_settime64 create_module delete_module fanotify_init
+finit_module fsconfig fsmount fsopen fspick get_kernel_syms get_mempolicy getpmsg init_module ioperm iopl kcmp
+kexec_file_load kexec_load keyctl lookup_dcookie lsm_get_self_attr lsm_list_modules lsm_set_self_attr mbind
+migrate_pages mount mount_setattr move_mount move_pages nfsservctl open_by_handle_at open_tree open_tree_attr
+perf_event_open pidfd_getfd pivot_root process_madvise putpmsg query_module quotactl quotactl_fd reboot request_key
+security set_mempolicy set_mempolicy_home_node setdomainname sethostname setns settimeofday swapoff swapon _sysctl
+sysfs syslog tuxcall umount umount2 unshare uselib userfaultfd ustat vhangup vserver
 """
 REFUSED = frozenset(_REFUSED.split())
 IO_URING = ["io_uring_enter", "io_uring_register", "io_uring_setup"]

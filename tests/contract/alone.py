@@ -75,7 +75,7 @@ def main(asked: dict[str, Any]) -> None:
     names = {field.name for field in fields(Settings)} - {"variant", "port"}
     port = 8080 if is_alone else free_port()
     settings = Settings(port=port, **{name: asked.pop(name) for name in list(asked) if name in names})
-    pid = start_server(settings, asked.get("nofile"))
+    pid = start_server(settings, asked.pop("server_nofile", asked.get("nofile")))
     told = {
         "host": "127.0.0.1", "port": settings.port, "variant": settings.variant, "nonce": settings.nonce,
         "backlog": settings.backlog, "drain_s": settings.drain_s, "head_timeout_s": settings.head_timeout_s,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import re
 import socket
 import struct
@@ -48,7 +49,9 @@ class Connection:
             await self.talk()
         except Gone:
             was_reset = self.planted == "no-aborts"
-        except ConnectionError:
+        except ConnectionError as error:
+            if self.planted != "reset-uncounted":
+                self.server.errors[errno.errorcode.get(error.errno or 0, "ECONNRESET")] += 1
             if self.planted == "delay-left-rst" and self.in_delay:
                 self.server.active += 1
         except asyncio.CancelledError:
@@ -110,8 +113,8 @@ class Connection:
             if self.planted == "headers-10000" and head.count(b"\n") > 1000:
                 await asyncio.sleep(60)
             raise Refused(431)
-        if head[:1] == b"\x16" and self.planted == "tls-hello":
-            await asyncio.sleep(60)
+        while head[:1] == b"\x16" and self.planted == "tls-hello":
+            await self.fill(None)  # until the client leaves
         if re.search(rb"(?<!\r)\n", head) and self.planted != "bare-lf":
             raise Refused(400)
         if self.segments > 1 and self.planted == "byte-by-byte":

@@ -69,6 +69,8 @@ class Server:
                 "variant": self.settings.variant, "instance": None, "accepted": self.accepted, "active": self.active,
                 "held": self.held, "requests": self.requests, "errors": self.errors,
                 "open_fds": self.count_descriptors(), "threads": str(threads) if self.planted == "stats" else threads,
+                "goroutines": 7 if self.planted == "stats-runtime" else len(self.tasks), "gc_cycles": 0,
+                "gc_pause_s": 0.0, "sched_latency_p99_s": 0.0,
             }
         ).encode()  # fmt: skip
 

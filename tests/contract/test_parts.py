@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 
 import pytest
 
+from orchestrator.contract import crowd
+from orchestrator.contract.check import Site
 from orchestrator.contract.drain import judge_exit
 from orchestrator.contract.kernel import descriptors, listeners, parse_dump, read_aborts, server_processes
 from orchestrator.contract.malformed import REFUSED
 from orchestrator.contract.talk import TAPE_MAX, Broken, Talk
+from orchestrator.contract.told import Told
 from tests.contract.answering import Answering
 
 
@@ -97,3 +101,18 @@ def test_malformed_requests_of_a_check_differ() -> None:
     for status, requests in REFUSED.values():
         assert len(requests) == len(set(requests))
         assert status in (None, 431, 501)
+
+
+def test_processes_that_go_one_after_the_other_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count that falls again and again is settled at its last value."""
+    begun_s = time.monotonic()
+
+    def measure(site: Site, key: str) -> dict[str, int]:
+        return {"/proc": 40 - min(3, int((time.monotonic() - begun_s) / 0.3))}
+
+    monkeypatch.setattr(crowd, "measure", measure)
+    monkeypatch.setattr(crowd, "STEADY_S", 0.9)
+    monkeypatch.setattr(crowd, "server_processes", lambda host, port: [1, 2])
+    site = Site(Told("127.0.0.1", 1, "one"), {}, print)
+
+    assert {"/proc": 37} == crowd.settle(site, "threads", {})

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 SIDE_BY_SIDE = 12
 # What an act is told beside the planted server's own, shorter limits; fewer connections, for what leaks sooner.
 TOLD: dict[str, dict[str, Any]] = {
-    "wire": {"patience_s": 4, "late_s": 3},
+    "wire": {"patience_s": 4, "late_s": 3, "runtime": "go", "technique": "goroutine per connection"},
     # The crowd is not slow on purpose, but the machine may be: the limits are the contract's own.
     "crowd": {"connections": 1500, "patience_s": 10, "head_timeout_s": 10, "body_timeout_s": 30},
     "starve": {"nofile": 50},
@@ -98,6 +98,21 @@ def test_a_planted_defect_fails_its_check_and_no_other(id_: str, runs: dict[str,
     failed = {name for name, outcome in results(runs[id_]).items() if outcome != "passed"}
 
     assert {id_} | also == failed, shown(runs[id_])
+
+
+def test_a_server_with_several_tables_of_descriptors_is_starved_too() -> None:
+    """c-uring's limit is each ring's: who serves more than `nofile` is sent as many clients as eight would hold."""
+    lines = run_alone(act="starve", nofile=20, server_nofile=100)
+
+    assert {item.id: "passed" for item in ITEMS if item.act == "starve"} == results(lines), shown(lines)
+
+
+def test_a_reset_that_is_not_counted_fails() -> None:
+    """Who has errors in /stats counts the ECONNRESET of clients that left so; nothing else was wrong."""
+    lines = run_alone(act="wire", planted="reset-uncounted", only=["delay-left-rst"])
+    (line,) = [line for line in lines if "id" in line]
+
+    assert ("failed", "ECONNRESET 0, 5 s later") == (line["outcome"], line["seen"])
 
 
 def test_a_failure_carries_the_bytes_sent_and_received(runs: dict[str, Lines]) -> None:

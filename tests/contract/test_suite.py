@@ -184,6 +184,29 @@ def test_a_count_that_is_null_skips_and_one_that_is_none_fails() -> None:
         counted({"active": "3"}, "active")
 
 
+@pytest.mark.parametrize(
+    ("runtime", "stats", "outcome"),
+    [
+        ("node", {"loop_lag_s": 0.0, "gc_cycles": 3, "gc_pause_s": 0.01}, "passed"),
+        ("node", {"loop_lag_s": 0.0, "gc_cycles": 3}, "failed"),
+        ("java", {"jvm_threads": 9, "gc_cycles": 0, "gc_pause_s": 0, "heap_bytes": -1}, "failed"),
+        ("python", {"loop_lag_s": None, "gc_cycles": 3}, "failed"),
+        ("go", {"goroutines": "5", "gc_cycles": 3, "gc_pause_s": 0.0, "sched_latency_p99_s": 0.0}, "failed"),
+        ("c", {}, "passed"),
+    ],
+)
+def test_the_numbers_of_a_runtime_are_all_there(runtime: str, stats: dict[str, Any], outcome: str) -> None:
+    """None missing, none negative, none null without a reason; C has none to tell."""
+    body = json.dumps(stats).encode()
+    server = Answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    try:
+        found = outcomes(server, only=["stats-runtime"], runtime=runtime, technique="one loop")
+    finally:
+        server.close()
+
+    assert {"stats-runtime": outcome} == found
+
+
 def test_the_command_prints_json_lines_and_done(hello: Answering) -> None:
     """The interface that verify reads; exit code 1 because one failed."""
     asked = ASKED | {"port": hello.port, "only": ["plain", "not-found"], "patience_s": 2}

@@ -35,6 +35,7 @@ def test_what_reaches_beyond_a_container_is_refused() -> None:
     """Mounts, namespaces, modules, keyrings are in no rule; clone, personality and socket only with conditions."""
     profile = json.loads((VARIANT / "seccomp.json").read_text())
     refused = {"mount", "umount2", "unshare", "setns", "init_module", "bpf", "perf_event_open", "keyctl", "reboot"}
+    refused |= {"clock_settime", "clock_settime64", "settimeofday"}
     conditional = {"clone", "clone3", "personality", "socket"}
 
     assert set() == allowed(profile) & (refused | conditional)

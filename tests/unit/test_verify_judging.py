@@ -19,7 +19,7 @@ from orchestrator.results.verified import Record, keep_records, read_records, re
 from orchestrator.verdicts.conformance import CheckResult, Conformance, judged, read_result, second_attempt
 from orchestrator.verifying import kept
 from orchestrator.verifying.acts import Asked
-from orchestrator.verifying.kept import barred, keep, suite_digest
+from orchestrator.verifying.kept import barred, keep, suite_digest, unverified
 from orchestrator.verifying.sanitizers import ASAN, RACE, TSAN, judge_log, sanitizers_of, why_not_here
 from orchestrator.verifying.suite import all_checks, chosen, require_checks
 
@@ -195,6 +195,27 @@ def test_a_failed_image_is_barred_until_it_changes(lab: Lab) -> None:
 
     assert {bad: f"failed verification: 1 check failed: nul. Try: lab verify {bad}"} == barred(lab, names, images)
     assert {} == barred(lab, names, {**images, bad: "netpoll-lab/x:cd34"})
+
+
+def test_who_was_never_verified_is_known(lab: Lab) -> None:
+    """No record of the present image, whatever there is of an older one; a failure and a refusal are records too."""
+    names = list(lab.variants)[:4]
+    images = {name: f"netpoll-lab/{name}:ab12" for name in names}
+    first, second, third, fourth = names
+    keep(
+        lab,
+        [
+            found(check("nul", "failed"), variant=first),
+            found(check("nul"), variant=second),
+            found(unsupported="no", variant=third),
+        ],
+        suite_digest(),
+    )
+    existing = replace(lab, variants={**lab.variants, fourth: replace(lab.variants[fourth], image="my/app:1")})
+
+    assert [fourth] == unverified(lab, names, images)
+    assert [second, fourth] == unverified(lab, names, {**images, second: "netpoll-lab/x:cd34"})
+    assert [] == unverified(existing, names, images)
 
 
 def test_a_changed_suite_bars_nobody(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
