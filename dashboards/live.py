@@ -71,6 +71,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "unit": panel.unit,
         "kind": panel.kind,
         "wide": panel.wide,
+        "repeat": panel.repeat,
         "signed": panel.signed,
         "threshold": asdict(panel.threshold) if panel.threshold else None,
         "queries": [asdict(query) for query in panel.queries],

@@ -35,8 +35,8 @@ LATENCY = Panel(
 )  # fmt: skip
 HEATMAP = Panel(
     "latency-heatmap", "Latency, all of it", "Where do the answers lie, and is there a second hump?", "seconds",
-    (Query(f'sum by (le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I]))', "{{le}}"),), "client", "heatmap",
-    wide=True, repeat=True,
+    (Query(f'sum by (variant, le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I]))', "{{variant}} {{le}}"),),
+    "client", "heatmap", wide=True, repeat=True,
 )  # fmt: skip
 ERRORS = Panel(
     "errors", "Errors", "What share of the answers is wrong or missing?", "ratio",

@@ -81,7 +81,7 @@ def test_compare_has_the_references_panels() -> None:
     wanted = {
         1: "lab_run_stat", 2: "lab_client_request_duration_seconds_count", 3: 'outcome="failed"',
         4: "histogram_quantile",
-        5: "sum by (le)", 6: "lab_server_cpu_seconds_total", 7: "lab_client_users", 8: "lab_client_cpu_ratio",
+        5: "sum by (variant, le)", 6: "lab_server_cpu_seconds_total", 7: "lab_client_users", 8: "lab_client_cpu_ratio",
         9: "lab_cgroup_cpu_throttled_periods_total", 10: "lab_server_context_switches_total",
         11: "lab_server_runqueue_wait_seconds_total", 12: "lab_bpf_syscalls_total", 13: "lab_bpf_epoll_events_total",
         14: "lab_server_epoll_watches", 15: "lab_cgroup_memory_bytes",
@@ -92,6 +92,17 @@ def test_compare_has_the_references_panels() -> None:
 
     assert [] == [number for number, part in wanted.items() if part not in asked]
     assert [] == [part for part in lost if part not in asked]
+
+
+def test_the_heat_map_is_one_for_each_variant_on_both_pages() -> None:
+    """Grafana repeats the panel, and is told to make cells of running totals; the live page is told to repeat it."""
+    maps = [p for p in DOCUMENTS[f"{COMPARE.uid}.json"]["panels"] if p["type"] == "heatmap"]
+    told = [p for page in live.document()["dashboards"] for row in page["rows"] for p in row["panels"]]
+
+    assert ["variant"] == [panel["repeat"] for panel in maps]
+    assert [("heatmap", "{{le}}")] == [(t["format"], t["legendFormat"]) for panel in maps for t in panel["targets"]]
+    assert {True} == {panel["repeat"] for panel in told if panel["kind"] == "heatmap"}
+    assert {False} == {panel["repeat"] for panel in told if panel["kind"] == "lines"}
 
 
 def test_annotations_are_found_by_the_tags_they_are_written_with() -> None:
