@@ -332,7 +332,7 @@ HISTORY = Dashboard(
     "netpoll-lab-history", "netpoll-lab: night by night", "What became of each figure from run to run.",
     (("What the client sees", (KEPT_P99, KEPT_THROUGHPUT, KEPT_P50, KEPT_ERRORS, KEPT_HELD)),
      ("What it costs", (KEPT_MEMORY, KEPT_CPU, KEPT_SWITCHES)),
-     ("What it stands on", (KEPT_VALID, KEPT_VOID))),
+     ("What it stands on", (KEPT_VALID, KEPT_VOID, RUNG))),
     since="now-30d", of_past=True,
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 
 from dashboards import grafana, live, provisioning
 from dashboards.panel import GRAFANA, LETTERS, Panel, Query
-from dashboards.panels import COMPARE, DASHBOARDS, HISTORY
+from dashboards.panels import COMPARE, DASHBOARDS, HISTORY, RUNG
 
 EVERY = [panel for dashboard in DASHBOARDS for panel in dashboard.panels]
 DOCUMENTS: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in grafana.documents().items()}
@@ -103,6 +103,20 @@ def test_the_heat_map_is_one_for_each_variant_on_both_pages() -> None:
     assert [("heatmap", "{{le}}")] == [(t["format"], t["legendFormat"]) for panel in maps for t in panel["targets"]]
     assert {True} == {panel["repeat"] for panel in told if panel["kind"] == "heatmap"}
     assert {False} == {panel["repeat"] for panel in told if panel["kind"] == "lines"}
+
+
+def test_the_rung_of_the_probes_stands_on_every_page() -> None:
+    """Of both Grafana's and the live page's; kept runs have no page of past ones for its sake."""
+    titles = {name: [panel.get("title") for panel in document["panels"]] for name, document in DOCUMENTS.items()}
+    pages = {page["uid"]: [p["name"] for row in page["rows"] for p in row["panels"]]
+             for page in live.document()["dashboards"]}  # fmt: skip
+    kept = {page["uid"] for page in live.document(is_kept=True)["dashboards"]}
+
+    assert [] == [dashboard.uid for dashboard in DASHBOARDS if RUNG not in dashboard.panels]
+    assert [] == [name for name, found in titles.items() if RUNG.title not in found]
+    assert {dashboard.uid for dashboard in DASHBOARDS} == set(pages)
+    assert [] == [uid for uid, names in pages.items() if RUNG.name not in names]
+    assert {dashboard.uid for dashboard in DASHBOARDS if dashboard is not HISTORY} == kept
 
 
 def test_annotations_are_found_by_the_tags_they_are_written_with() -> None:
