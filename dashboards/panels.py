@@ -308,7 +308,7 @@ COMPARE = Dashboard(
     "netpoll-lab-compare", "netpoll-lab: side by side", "Every variant on the same charts.",
     (("What the client sees", (BASELINE, THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
      ("What it costs", (PER_CPU, CPU, SWITCHES, RUNQUEUE, THREADS, DESCRIPTORS, MEMORY, MEMORY_EACH)),
-     ("What was lost", (QUEUE, ACCEPT, RESETS)),
+     ("What was lost", (KINDS_OF_ERRORS, QUEUE, ACCEPT, RESETS)),
      ("Inside the kernel", (SYSCALLS, EVENTS_PER_WAIT, RUNQUEUE_P99, RESETS_BY_REASON)),
      ("May the numbers be used?", (GENERATOR, LOOP, LAG, THROTTLED, RUNG))),
 )  # fmt: skip
