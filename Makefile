@@ -20,7 +20,7 @@ else
 .PHONY: help test test-grafana check bench fuzz lock clean
 help: ## list the targets
 	@echo "make lab up            set up whatever is missing, bring up the lab, show first light"
-	@echo "make lab run quick     compare all variants side by side (some four minutes)"
+	@echo "make lab run quick     compare all variants side by side (some five minutes)"
 	@echo "make lab VERB ARGS=... any verb of the lab command; make lab lists them"
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

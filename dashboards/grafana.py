@@ -26,6 +26,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
     VariableSort,
 )
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.panel import GRAFANA, Dashboard, Panel, Unit
 from dashboards.panels import DASHBOARDS
@@ -137,6 +138,8 @@ def _panel(panel: Panel) -> Any:
         builder = builder.repeat("variant").repeat_direction("h").max_per_row(2)
     for query, expression in zip(panel.queries, panel.expressions(GRAFANA), strict=True):
         target = prometheus.Dataquery().expr(expression).legend_format(query.legend).range()
+        if panel.kind == "heatmap":  # cells instead of running totals; it reads a bucket's edge from the legend
+            target = target.format(PromQueryFormat.HEATMAP).legend_format("{{le}}")
         builder = builder.with_target(target.ref_id("ABCDEF"[panel.queries.index(query)]).datasource(_SOURCE))
     return builder
 

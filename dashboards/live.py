@@ -26,12 +26,12 @@ def document(*, is_kept: bool = False) -> dict[str, Any]:
 
     is_kept: only what is kept of a run (panels_of_a_trial).
     """
-    pages = [_page(dashboard, is_kept) for dashboard in DASHBOARDS]
+    pages = [_page(dashboard, is_kept) for dashboard in DASHBOARDS if not (is_kept and dashboard.of_past)]
     return {
         "quantiles": list(QUANTILES),
         "quantile": QUANTILE,
         "facts": FACTS,
-        "dashboards": [page for page in pages if page["rows"]],
+        "dashboards": pages,
     }
 
 
@@ -71,6 +71,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "unit": panel.unit,
         "kind": panel.kind,
         "wide": panel.wide,
+        "repeat": panel.repeat,
         "signed": panel.signed,
         "threshold": asdict(panel.threshold) if panel.threshold else None,
         "queries": [asdict(query) for query in panel.queries],

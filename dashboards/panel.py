@@ -61,7 +61,7 @@ class Panel:
     kind: Kind = "lines"
     threshold: Threshold | None = None
     wide: bool = False  # takes the whole row
-    repeat: bool = False  # once for each variant, where who draws can
+    repeat: bool = False  # once for each variant
     signed: bool = False  # below zero means something
 
     def expressions(self, meaning: Mapping[str, str]) -> list[str]:

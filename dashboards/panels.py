@@ -35,8 +35,8 @@ LATENCY = Panel(
 )  # fmt: skip
 HEATMAP = Panel(
     "latency-heatmap", "Latency, all of it", "Where do the answers lie, and is there a second hump?", "seconds",
-    (Query(f'sum by (le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I]))', "{{le}}"),), "client", "heatmap",
-    wide=True, repeat=True,
+    (Query(f'sum by (variant, le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I]))', "{{variant}} {{le}}"),),
+    "client", "heatmap", wide=True, repeat=True,
 )  # fmt: skip
 ERRORS = Panel(
     "errors", "Errors", "What share of the answers is wrong or missing?", "ratio",
@@ -308,7 +308,7 @@ COMPARE = Dashboard(
     "netpoll-lab-compare", "netpoll-lab: side by side", "Every variant on the same charts.",
     (("What the client sees", (BASELINE, THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
      ("What it costs", (PER_CPU, CPU, SWITCHES, RUNQUEUE, THREADS, DESCRIPTORS, MEMORY, MEMORY_EACH)),
-     ("What was lost", (QUEUE, ACCEPT, RESETS)),
+     ("What was lost", (KINDS_OF_ERRORS, QUEUE, ACCEPT, RESETS)),
      ("Inside the kernel", (SYSCALLS, EVENTS_PER_WAIT, RUNQUEUE_P99, RESETS_BY_REASON)),
      ("May the numbers be used?", (GENERATOR, LOOP, LAG, THROTTLED, RUNG))),
 )  # fmt: skip
@@ -332,7 +332,7 @@ HISTORY = Dashboard(
     "netpoll-lab-history", "netpoll-lab: night by night", "What became of each figure from run to run.",
     (("What the client sees", (KEPT_P99, KEPT_THROUGHPUT, KEPT_P50, KEPT_ERRORS, KEPT_HELD)),
      ("What it costs", (KEPT_MEMORY, KEPT_CPU, KEPT_SWITCHES)),
-     ("What it stands on", (KEPT_VALID, KEPT_VOID))),
+     ("What it stands on", (KEPT_VALID, KEPT_VOID, RUNG))),
     since="now-30d", of_past=True,
 )  # fmt: skip
 

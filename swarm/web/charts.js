@@ -1,5 +1,5 @@
 "use strict";
-/* A panel's card and what is drawn in it: lines, a heat map, and the same numbers as text. */
+/* A panel's card and what is drawn in it: lines, heat maps, and the same numbers as text. */
 const Charts = (() => {
   const chartOf = (card) => card.querySelector(".chart");
 
@@ -73,8 +73,33 @@ const Charts = (() => {
     Plotly.react(chartOf(one), traces, Look.layout(panel, view, most, least), { displayModeBar: false, responsive: true });
   }
 
-  /* Buckets count everything up to their edge: a cell is the difference to the one below. */
-  function heat(one, panel, series, view) {
+  /* One map for each variant, under its name; without `repeat`, one for all of them. */
+  function heats(one, panel, series, view) {
+    const box = chartOf(one), byVariant = new Map();
+    for (const each of series) {
+      const name = panel.repeat && each.labels.variant || "all variants";
+      byVariant.has(name) ? byVariant.get(name).push(each) : byVariant.set(name, [each]);
+    }
+    box.classList.add("maps");
+    const old = new Map([...box.children].map((map) => [map.dataset.variant, map]));
+    for (const name of [...byVariant.keys()].sort()) {
+      const map = old.get(name) || document.createElement("figure");
+      if (!old.delete(name)) {
+        map.dataset.variant = name;
+        map.append(Object.assign(document.createElement("figcaption"), { textContent: name }), document.createElement("div"));
+      }
+      box.append(map); // in the order of names, those that came later too
+      if (!heat(map.lastChild, panel, byVariant.get(name), view)) old.set(name, map);
+    }
+    for (const map of old.values()) {
+      Plotly.purge(map.lastChild);
+      map.remove();
+    }
+    one.classList.toggle("empty", box.children.length === 0);
+  }
+
+  /* Buckets count everything up to their edge: a cell is the difference to the one below. Returns whether any is filled. */
+  function heat(where, panel, series, view) {
     const byEdge = new Map();
     for (const each of series) {
       const edge = each.labels.le === "+Inf" ? Infinity : Number(each.labels.le);
@@ -87,13 +112,13 @@ const Charts = (() => {
     const rows = edges.map(([, points], place) => times.map((at) =>
       Math.max(0, (points.get(at) || 0) - (place > 0 ? edges[place - 1][1].get(at) || 0 : 0))));
     const used = rows.map((row) => row.some((value) => value > 0)), first = used.indexOf(true), last = used.lastIndexOf(true);
-    one.classList.toggle("empty", first < 0);
-    if (first < 0) return;
+    if (first < 0) return false;
     const label = (edge) => edge === Infinity ? "more" : Look.format(panel.unit, edge);
     const trace = { type: "heatmap", x: times.map((at) => Look.clock(at, view)), y: edges.slice(first, last + 1).map(([edge]) => label(edge)),
       z: rows.slice(first, last + 1).map((row) => row.map((value) => value > 0 ? value : null)), colorscale: "Viridis",
       showscale: false, hovertemplate: "up to %{y}: %{z:.3s}/s<extra></extra>" };
-    Plotly.react(chartOf(one), [trace], Look.layout(panel, view, 0, 0), { displayModeBar: false, responsive: true });
+    Plotly.react(where, [trace], Look.layout(panel, view, 0, 0), { displayModeBar: false, responsive: true });
+    return true;
   }
 
   /* Draw a panel's series, or say that there are none. view: from, to, step, lined. */
@@ -101,7 +126,7 @@ const Charts = (() => {
     one.classList.toggle("empty", series.length === 0);
     if (series.length > 0) {
       table(one, panel, series);
-      (panel.kind === "heatmap" ? heat : lines)(one, panel, series, view);
+      (panel.kind === "heatmap" ? heats : lines)(one, panel, series, view);
     }
     one.dataset.drawn = String(series.length);
   }

@@ -257,16 +257,18 @@ def test_a_mistyped_command_is_bad_input(lab: Command, arguments: list[str], sai
 
 
 def test_plan_quick_names_what_is_left_out_and_why(lab: Command) -> None:
-    """The seeds have no answer at once; twenty trials remain; nothing is touched."""
+    """The seeds have no answer at once; the other trials remain; nothing is touched."""
     done = lab("--file", str(ROOT / "lab.yaml"), "plan", "quick")
-    trials, _, left_out = done.out.partition("Left out: 2")
+    trials, _, left_out = done.out.partition("Left out: 4")
 
-    assert (0, "", "Plan of suite quick: 20 trials, seed 1,") == (done.code, done.err, done.out[:39])
-    assert [str(n) for n in range(1, 21)] == re.findall(r"^(\d+) ", trials, re.MULTILINE)
+    assert (0, "", "Plan of suite quick: 28 trials, seed 1,") == (done.code, done.err, done.out[:39])
+    assert [str(n) for n in range(1, 29)] == re.findall(r"^(\d+) ", trials, re.MULTILINE)
     assert [
         "variant scenario reason",
         "seed-go plain knows one answer only, after a fixed delay; plain asks for /plain at once",
         "seed-c plain speaks the raw line protocol; plain asks for HTTP /plain",
+        "seed-go open-quick knows one answer only, after a fixed delay; open-quick asks for /plain at once",
+        "seed-c open-quick speaks the raw line protocol; open-quick asks for HTTP /plain",
     ] == [words(line) for line in left_out.splitlines() if line.strip()]
     assert (False, ["s"]) == (lab.engine_was_called, files_here())
 
@@ -289,7 +291,7 @@ def test_plan_as_json_is_the_plan(lab: Command) -> None:
     assert {"server descriptors", "source ports", "memory", "conntrack", "generator CPU"} <= {
         bound["name"] for bound in document["trials"][0]["bounds"]
     }
-    assert ("quick", 20, ["seed-go", "seed-c"]) == (
+    assert ("quick", 28, ["seed-go", "seed-c"] * 2) == (
         document["suite"],
         len(document["trials"]),
         [out["variant"] for out in document["left_out"]],

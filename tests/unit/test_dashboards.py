@@ -11,7 +11,7 @@ import pytest
 
 from dashboards import grafana, live, provisioning
 from dashboards.panel import GRAFANA, LETTERS, Panel, Query
-from dashboards.panels import COMPARE, DASHBOARDS, HISTORY
+from dashboards.panels import COMPARE, DASHBOARDS, HISTORY, RUNG
 
 EVERY = [panel for dashboard in DASHBOARDS for panel in dashboard.panels]
 DOCUMENTS: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in grafana.documents().items()}
@@ -77,21 +77,70 @@ def test_panels_have_ids_and_sources_of_their_own(name: str) -> None:
 
 
 def test_compare_has_the_references_panels() -> None:
-    """The sixteen of the reference's list, by what each is made of."""
-    wanted = {
-        1: "lab_run_stat", 2: "lab_client_request_duration_seconds_count", 3: 'outcome="failed"',
-        4: "histogram_quantile",
-        5: "sum by (le)", 6: "lab_server_cpu_seconds_total", 7: "lab_client_users", 8: "lab_client_cpu_ratio",
-        9: "lab_cgroup_cpu_throttled_periods_total", 10: "lab_server_context_switches_total",
-        11: "lab_server_runqueue_wait_seconds_total", 12: "lab_bpf_syscalls_total", 13: "lab_bpf_epoll_events_total",
-        14: "lab_server_epoll_watches", 15: "lab_cgroup_memory_bytes",
-        16: "lab_net_accept_queue_length",
+    """The sixteen of the reference's list: the panels that show each, and all that these must be made of."""
+    answered = 'lab_client_request_duration_seconds_count{$S,outcome="answered"}'
+    bucket = 'lab_client_request_duration_seconds_bucket{$S,outcome="answered"}'
+    wanted: dict[int, tuple[str, tuple[str, ...]]] = {
+        1: ("against-baseline", ('lab_run_stat{$S,stat="p99_seconds"}', 'lab_run_stat{$B,stat="p99_seconds"}')),
+        2: ("throughput", (answered,)),
+        3: ("errors error-kinds", ('outcome="failed"', "sum by (variant, kind) (rate(lab_client_errors_total")),
+        4: ("latency", ("histogram_quantile($Q, sum by (variant, le)", bucket)),
+        5: ("latency-heatmap", ("sum by (variant, le)", bucket)),
+        6: ("requests-per-cpu", (answered, "lab_server_cpu_seconds_total")),
+        7: ("connections", ("lab_client_users", "sum by (variant, state) (lab_client_connections{$S})")),
+        8: ("generator generator-loop", ("lab_client_cpu_ratio", "lab_client_loop_lag_seconds")),
+        9: ("throttled", ("lab_cgroup_cpu_throttled_periods_total", "lab_cgroup_cpu_periods_total")),
+        10: ("switches", ("lab_server_context_switches_total", answered)),
+        11: ("runqueue-p99", ("histogram_quantile(0.99", "lab_bpf_runqueue_latency_seconds_bucket")),
+        12: ("syscalls-per-request", ("lab_bpf_syscalls_total", answered)),
+        13: ("events-per-wait", ("lab_bpf_epoll_events_total", "lab_bpf_epoll_waits_total")),
+        14: ("threads descriptors", ("lab_server_epoll_watches", "lab_server_threads", "lab_server_open_fds")),
+        15: ("memory-per-connection", ("lab_cgroup_memory_bytes", 'lab_client_connections{$S,state="established"}')),
+        16: ("accept-queue-fill accept-queue resets", (
+            "lab_net_accept_queue_length", "lab_net_accept_queue_limit", "lab_net_tcp_listen_overflows_total",
+            "lab_net_tcp_resets_sent_total", "lab_net_tcp_retransmits_total")),
     }  # fmt: skip
-    lost = ("lab_net_tcp_listen_overflows_total", "lab_net_tcp_resets_sent_total", "lab_net_tcp_retransmits_total")
-    asked = " ".join(query.expression for panel in COMPARE.panels for query in panel.queries)
+    shown = {panel.name: " ".join(query.expression for query in panel.queries) for panel in COMPARE.panels}
+    asked = {number: " ".join(shown.get(name, "") for name in names.split()) for number, (names, _) in wanted.items()}
 
-    assert [] == [number for number, part in wanted.items() if part not in asked]
-    assert [] == [part for part in lost if part not in asked]
+    assert list(range(1, 17)) == list(wanted)
+    assert {} == {n: part for n, (_, parts) in wanted.items() for part in parts if part not in asked[n]}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_several_variants_and_one_quantile_can_be_chosen(name: str) -> None:
+    """Of scenarios and variants one, several or all; of runs one; the quantiles are those of the live page."""
+    variables = {one["name"]: one for one in DOCUMENTS[name]["templating"]["list"]}
+    several = {key for key, one in variables.items() if one.get("multi") and one.get("includeAll")}
+
+    assert {"scenario", "variant"} | ({"suite"} & set(variables)) == several
+    assert list(live.QUANTILES) == [option["value"] for option in variables["quantile"]["options"]]
+    assert live.QUANTILE == variables["quantile"]["current"]["value"]
+
+
+def test_the_heat_map_is_one_for_each_variant_on_both_pages() -> None:
+    """Grafana repeats the panel, and is told to make cells of running totals; the live page is told to repeat it."""
+    maps = [p for p in DOCUMENTS[f"{COMPARE.uid}.json"]["panels"] if p["type"] == "heatmap"]
+    told = [p for page in live.document()["dashboards"] for row in page["rows"] for p in row["panels"]]
+
+    assert ["variant"] == [panel["repeat"] for panel in maps]
+    assert [("heatmap", "{{le}}")] == [(t["format"], t["legendFormat"]) for panel in maps for t in panel["targets"]]
+    assert {True} == {panel["repeat"] for panel in told if panel["kind"] == "heatmap"}
+    assert {False} == {panel["repeat"] for panel in told if panel["kind"] == "lines"}
+
+
+def test_the_rung_of_the_probes_stands_on_every_page() -> None:
+    """Of both Grafana's and the live page's; kept runs have no page of past ones for its sake."""
+    titles = {name: [panel.get("title") for panel in document["panels"]] for name, document in DOCUMENTS.items()}
+    pages = {page["uid"]: [p["name"] for row in page["rows"] for p in row["panels"]]
+             for page in live.document()["dashboards"]}  # fmt: skip
+    kept = {page["uid"] for page in live.document(is_kept=True)["dashboards"]}
+
+    assert [] == [dashboard.uid for dashboard in DASHBOARDS if RUNG not in dashboard.panels]
+    assert [] == [name for name, found in titles.items() if RUNG.title not in found]
+    assert {dashboard.uid for dashboard in DASHBOARDS} == set(pages)
+    assert [] == [uid for uid, names in pages.items() if RUNG.name not in names]
+    assert {dashboard.uid for dashboard in DASHBOARDS if dashboard is not HISTORY} == kept
 
 
 def test_annotations_are_found_by_the_tags_they_are_written_with() -> None:

@@ -37,7 +37,8 @@ they are made.
 What the reference asks for otherwise: `lab_server_cpu_seconds_total` has no `mode`, because the split comes from
 another account than the exact total (`lab_server_cpu_mode_seconds_total` has it). `lab_net_tcp_sockets` counts the
 server's ends; both ends together, from sockstat, are `lab_net_tcp_namespace_sockets`. `lab_runtime_gc_pause_seconds` is
-a sum and so ends in `_total`.
+a sum and so ends in `_total`. The swarm's `outcome` is `answered` or `failed`: *Errors* shows the share that failed,
+*Errors by kind* splits it by what failed in which phase (`lab_client_errors_total`).
 """
 _SCOPES = {
     "variant": "A server's own",

@@ -12,8 +12,10 @@ import pytest
 
 from dashboards.live import document
 from dashboards.panels import DASHBOARDS
-from tests.engine.conftest import ROOT, VARIANTS, LabFile
+from tests.engine.conftest import FULL, ROOT, VARIANTS, LabFile
 from tests.engine.panels.stand import PAGE, PATIENCE_S, Page, Watched, take_interrupts
+
+TRIALS = len(VARIANTS) + 2 * len(FULL)  # holds are for everybody
 
 
 def is_drawn(card: Any) -> bool:
@@ -28,6 +30,7 @@ def test_the_live_page_draws_every_panel(watched: Watched, page: Page) -> None:
     page.wait("the run", lambda: f"Run {watched.run_id}: {len(VARIANTS)} variants" in page.status())
     page.choose("run", watched.run_id)
     look_at_every_panel(page, "run", document())
+    look_at_the_heat_maps(page)
 
     assert [] == page.complaints()
 
@@ -50,8 +53,9 @@ def served(lab: LabFile, watched: Watched) -> Iterator[str]:
 def test_the_page_draws_every_panel_from_files(served: str, watched: Watched, page: Page) -> None:
     """The same panels with no Prometheus asked; trials can be laid over each other; nothing complains."""
     page.driver.get(served)
-    page.wait("the run", lambda: f"Run {watched.run_id}: {len(VARIANTS)} variants, 10 trials" in page.status())
+    page.wait("the run", lambda: f"Run {watched.run_id}: {len(VARIANTS)} variants, {TRIALS} trials" in page.status())
     look_at_every_panel(page, "kept", document(is_kept=True))
+    look_at_the_heat_maps(page)
     page.driver.find_elements("css selector", "#pages button")[0].click()
     page.choose("lined", "yes")
     page.choose("scenario", "hold-short")
@@ -86,6 +90,28 @@ def look_at_every_panel(page: Page, called: str, told: dict[str, Any]) -> None:
     assert set(VARIANTS) == {
         one.get_attribute("data-variant") for one in page.driver.find_elements("css selector", "#variants label")
     }
+
+
+def look_at_the_heat_maps(page: Page) -> None:
+    """One for each variant that answered, under its name; who is left out has none."""
+    page.driver.find_elements("css selector", "#pages button")[0].click()
+    card = page.driver.find_element("id", "latency-heatmap")
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", card)
+    names = "return [...arguments[0].querySelectorAll('figure')].filter((one) => one.querySelector('svg'))"
+    names += ".map((one) => one.querySelector('figcaption').textContent)"
+
+    def shown() -> list[str]:
+        return list(page.driver.execute_script(names, card))
+
+    everybody = set(VARIANTS) - {"seed-c"}  # which may answer nobody
+    page.wait("a heat map of each", lambda: everybody <= set(shown()))
+    assert sorted(shown()) == shown() and set(shown()) <= set(VARIANTS)
+
+    chip = page.driver.find_element("css selector", "#variants [data-variant=c-epoll] input")
+    chip.click()
+    page.wait("a heat map less", lambda: everybody - {"c-epoll"} == set(shown()) - {"seed-c"})
+    chip.click()
+    page.wait("all of them again", lambda: everybody <= set(shown()))
 
 
 @pytest.mark.browser
