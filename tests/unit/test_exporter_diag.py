@@ -49,7 +49,7 @@ def test_a_listener_tells_its_queue_and_its_limit() -> None:
 
     assert not tally.take(sockets)
     assert tally.take(done)
-    assert [diag.Listener("127.0.0.1", 8080, queued=2, limit=7)] == tally.listeners
+    assert [diag.Listener(socket.AF_INET, "127.0.0.1", 8080, queued=2, limit=7)] == tally.listeners
 
 
 def test_a_datagram_of_like_sockets_gives_what_its_sockets_give_one_by_one() -> None:
@@ -98,7 +98,7 @@ def test_the_kernels_refusal_is_an_error_and_half_a_message_too() -> None:
 
 def test_a_listener_of_any_address_serves_where_none_has_the_very_one() -> None:
     """127.1.0.2 is served by its own listener, others by the one of all addresses, IPv6's mapped ones too."""
-    every, own = diag.Listener("::", 1, 0, 1), diag.Listener("::ffff:127.1.0.2", 1, 0, 1)
+    every, own = (diag.Listener(socket.AF_INET6, address, 1, 0, 1) for address in ("::", "::ffff:127.1.0.2"))
 
     assert [own] == diag.serving([every, own], "127.1.0.2")
     assert [every] == diag.serving([every, own], "127.1.0.3")
@@ -149,6 +149,29 @@ def test_a_server_of_all_addresses_over_ipv6_is_counted_by_the_one_that_was_aske
     assert [(6, 32)] == [(one.queued, one.limit) for one in queues]
     assert {"established": 5} == tally.states
     sockets.close()
+
+
+@root
+def test_only_the_families_that_somebody_listens_in_are_dumped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another family's dump would go through every socket of the namespace in one call, for nothing."""
+    dumped: list[socket.AddressFamily] = []
+    question = diag.question
+
+    def note(family: socket.AddressFamily, states: int, *rest: object, **more: bool) -> bytes:
+        if states == diag.CONNECTED:
+            dumped.append(family)
+        return question(family, states, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(diag, "question", note)
+    sockets = Sockets(HERE)
+    with socket.create_server(("127.0.7.6", 0)) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address):
+            sockets.connections(*address)
+    sockets.connections(*address)  # who stopped listening may have connections of either family still
+    sockets.close()
+
+    assert [socket.AF_INET, socket.AF_INET, socket.AF_INET6] == dumped
 
 
 @root

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_a_process_of_known_behaviour_is_read_as_it_is(known: Known) -> None:
 def test_processes_that_are_dear_together_are_not_counted_for_each_reading(known: Known) -> None:
     """Each alone is within what a fresh reading may cost; together they are not, and the kept count has its age."""
     instances = Instances(Path("/proc"))
-    both = [(known.process.pid, 1), (known.process.pid, 2)]
+    both = dict.fromkeys([(known.process.pid, 1), (known.process.pid, 2)], 0.0)
     assert (10, 0.0) == ((first := instances.count(both, fresh=True)).watches, max(0.0, first.age_s))
     assert instances.count(both, fresh=True).age_s <= 0.0
     for kept in instances._known.values():
@@ -124,7 +125,7 @@ def test_many_descriptors_are_looked_at_piece_by_piece(known: Known, monkeypatch
     """Five at a time: until the last of them there is no number, and then it is the right one."""
     monkeypatch.setattr(anonymous, "SCAN_PIECE", 5)
     instances = Instances(Path("/proc"))
-    samples = [instances.count([(known.process.pid, 1)], fresh=False) for _ in range(-(-known.open_fds // 5))]
+    samples = [instances.count({(known.process.pid, 1): 0.0}, fresh=False) for _ in range(-(-known.open_fds // 5))]
 
     assert known.open_fds > 10
     assert {(None, None, None)} == {(one.instances, one.watches, one.rings) for one in samples[:-1]}
@@ -134,10 +135,32 @@ def test_many_descriptors_are_looked_at_piece_by_piece(known: Known, monkeypatch
 def test_a_sample_counts_dear_processes_one_by_one(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever was not got to is the next sample's, and until all have been counted there is no sum."""
     monkeypatch.setattr(anonymous, "AT_ONCE_S", 1e-9)
+    monkeypatch.setattr(anonymous._Load, "is_busy", lambda *_: False)
     instances = Instances(Path("/proc"))
-    both = [(known.process.pid, 1), (known.process.pid, 2)]
+    both = dict.fromkeys([(known.process.pid, 1), (known.process.pid, 2)], 0.0)
 
     assert [None, 10] == [instances.count(both, fresh=False).watches for _ in range(2)]
+
+
+def test_a_dear_process_is_not_counted_while_its_server_is_busy(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stop for the count. Idle it is counted; busy again it keeps that, for as long as it opens nothing."""
+    now = SimpleNamespace(s=0.0)
+    clock = SimpleNamespace(monotonic=lambda: now.s, thread_time=time.thread_time)
+    monkeypatch.setattr(anonymous, "time", clock)
+    monkeypatch.setattr(anonymous, "AT_ONCE_S", 1e-9)
+    monkeypatch.setattr(anonymous, "WATCH_S", 1.0)
+    instances, process = Instances(Path("/proc")), (known.process.pid, 1)
+
+    def sample(cpu_s: float) -> tuple[int | None, bool]:
+        now.s += 600.0
+        counted = instances.count({process: cpu_s}, fresh=True)
+        return counted.watches, counted.is_put_off
+
+    first, busy, idle, busy_again = sample(1.0), sample(500.0), sample(501.0), sample(1000.0)
+    instances._known[process].had_fds -= 1
+
+    assert [(None, True), (None, True), (5, False), (5, True)] == [first, busy, idle, busy_again]
+    assert (None, True) == sample(1500.0)
 
 
 def test_each_connection_within_the_namespace_is_two_sockets(known: Known) -> None:

@@ -1,17 +1,20 @@
 """Count the epoll and io_uring instances of processes, what they watch and what they hold, at a bounded cost.
 
 Both grow with connections: finding the instances reads every descriptor's link (3 µs each), counting reads one line per
-watch (1-2 µs each), and of a ring one for each registered file and each poll. The kernel holds the instance's mutex
-while it writes those lines, so the server's own epoll_wait and epoll_ctl wait meanwhile: 2,000 watches stop it for some
-3 ms, 17,000 for some 25 ms. So what was found is kept for SCAN_EACH_S and a count for COUNT_EACH_S, longer where
-counting is dear. A caller that wants them fresh gets them fresh unless the last count took longer than AT_ONCE_S:
-then it gets the kept one with its age. These bounds are the target's, not each process's: sixty servers that hold a
-million connections together would otherwise cost a tenth of a CPU, and a reading seconds. The kernel gives its CPU to
-nobody else meanwhile either (ep_show_fdinfo does not reschedule), so a regular sample goes on to the next process only
-while it has counted for less than AT_ONCE_S. Six processes with 17,000 watches each, counted in one go, kept even a
-SCHED_FIFO thread on that CPU waiting six times 13 ms. One process is the least that can be counted: with 17,000 watches
-it still stops its CPU for those 13 ms. An instance shared by two processes or held in two descriptors counts twice: the
-kernel shows nothing that tells them apart.
+watch (1-3 µs each), and of a ring one for each registered file and each poll. The kernel holds the instance's mutex
+while it writes those lines, so the server's own epoll_wait and epoll_ctl wait meanwhile, and gives its CPU to nobody
+else, a SCHED_FIFO thread included (ep_show_fdinfo does not reschedule): 2,000 watches stop both for some 3 ms, 17,000
+for 13 to 48 ms. Therefore:
+- What was found is kept for SCAN_EACH_S and a count for COUNT_EACH_S, longer where counting is dear. These bounds are
+  the target's, not each process's: sixty servers that hold a million connections together would otherwise cost a tenth
+  of a CPU, and a reading seconds.
+- A caller that wants them fresh gets them fresh unless the last count took longer than AT_ONCE_S: then it gets the kept
+  one with its age. A regular sample goes on to the next process only while it has counted for less than AT_ONCE_S.
+- A process that takes longer than AT_ONCE_S alone is counted only while its target is idle. The answers that a busy one
+  owes would all be late by the count. Until then it keeps its last count if it has as many descriptors as then, and
+  has none otherwise.
+An instance shared by two processes or held in two descriptors counts twice: the kernel shows nothing that tells them
+apart.
 A ring's text needs its lock, which the kernel only tries to take: what a busy ring does not tell within RING_TRIES is
 what it told last.
 Sources: fs/eventpoll.c ep_show_fdinfo, io_uring/fdinfo.c.
@@ -21,7 +24,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +39,10 @@ REST_FACTOR = 500  # after a count, rest so many times what it took: at most 0.2
 SCAN_FRESH_BELOW = 1000  # descriptors that may be gone through within a fresh reading: 3 ms
 # Above, a process whose instances are known is not gone through again: new ones come at start, with few descriptors.
 SCAN_AGAIN_BELOW = 5000
-AT_ONCE_S = 0.005  # CPU time, some 4,000 watches; one process with more is still counted whole
+AT_ONCE_S = 0.005  # CPU time, some 3,000 watches
+WATCH_S = 1.5e-6  # CPU time for each; tells what a first count will take, or one after many more have connected
+BUSY_SHARE = 0.02  # of one CPU, all processes of the target together; ten thousand idle connections take none
+_BUSY_OVER_S = 0.5  # CPU times are tick-grained: over less than this, one tick would look like load
 RING_TRIES = 3
 _EPOLL, _RING = "anon_inode:[eventpoll]", "anon_inode:[io_uring]"
 _GONE = (FileNotFoundError, ProcessLookupError)
@@ -52,6 +58,7 @@ class Counted:
     pending: int | None  # over all rings, as Ring has it; None: one of them never told
     overflow: int | None
     age_s: float  # of the oldest part; 0.0: counted now
+    is_put_off: bool  # one of the processes is too dear to be counted while the target is busy
 
 
 @dataclass(slots=True)
@@ -65,6 +72,8 @@ class _Known:
     scan_cost_s: float = 0.0
     counted_s: float = float("-inf")
     cost_s: float = 0.0
+    had_fds: int = 0  # when it was counted; always 0 where the kernel does not tell cheaply (before 6.2)
+    is_put_off: bool = False
 
 
 class Instances:
@@ -75,20 +84,22 @@ class Instances:
         self._proc = proc
         self._lock = threading.Lock()
         self._known: dict[tuple[int, int], _Known] = {}
+        self._load = _Load()
 
     def interval_s(self) -> float:
         """Return how long counts are kept now, by what the last ones cost."""
         with self._lock:
             return self._interval_s(sum(known.cost_s for known in self._known.values()))
 
-    def count(self, processes: Iterable[tuple[int, int]], *, fresh: bool) -> Counted:
-        """Count over these processes (pid, start); see the module for what `fresh` promises.
+    def count(self, processes: Mapping[tuple[int, int], float], *, fresh: bool) -> Counted:
+        """Count over these processes, (pid, start) -> CPU seconds used; see the module for what `fresh` promises.
 
         Raises PermissionError without CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH when the server runs as somebody else.
         """
         with self._lock:
             instances, watches, age_s = 0, 0, 0.0
             asked_s = time.monotonic()
+            is_busy = self._load.is_busy(asked_s, processes)
             kept: dict[tuple[int, int], _Known] = {}
             cost_s = sum(known.cost_s for known in self._known.values())
             begun_cpu_s = time.thread_time()
@@ -98,7 +109,7 @@ class Instances:
                 known = self._known.get(identity, _Known())
                 try:
                     if fresh or place == 0 or time.thread_time() - begun_cpu_s < AT_ONCE_S:
-                        self._refresh(identity[0], known, cost_s, fresh=fresh)
+                        self._refresh(identity[0], known, cost_s, fresh=fresh, is_busy=is_busy)
                 except _GONE:
                     continue
                 kept[identity] = known
@@ -119,9 +130,10 @@ class Instances:
                 pending if is_scanned and is_whole else None,
                 overflow if is_scanned and is_whole else None,
                 age_s,
+                any(known.is_put_off for known in kept.values()),
             )
 
-    def _refresh(self, pid: int, known: _Known, cost_s: float, *, fresh: bool) -> None:
+    def _refresh(self, pid: int, known: _Known, cost_s: float, *, fresh: bool, is_busy: bool) -> None:
         """Look into one process where that is due. cost_s: what the last counts took for all of them together."""
         folder = self._proc / str(pid)
         now_s = time.monotonic()
@@ -132,6 +144,11 @@ class Instances:
         scan_each_s = max(SCAN_EACH_S, SCAN_REST_FACTOR * scans_s)
         if few or known.to_scan or (now_s - known.scanned_s >= scan_each_s and not is_settled):
             _scan(folder / "fd", known, at_once=few)
+        known.is_put_off = is_busy and max(known.cost_s, descriptors * WATCH_S) > AT_ONCE_S
+        if known.is_put_off:
+            if known.had_fds != descriptors:
+                known.counted_s = float("-inf")
+            return
         due = now_s - known.counted_s >= self._interval_s(cost_s)
         if due or (fresh and cost_s <= AT_ONCE_S):
             started_s, started_cpu_s = time.monotonic(), time.thread_time()
@@ -139,11 +156,28 @@ class Instances:
             known.watches = sum(count_watches(read_text(folder / "fdinfo" / fd)) for fd in known.fds)
             rings = [fd for fd in known.rings if _link(folder / "fd" / fd) == _RING]
             known.rings = {fd: _read_ring(folder / "fdinfo" / fd) or known.rings[fd] for fd in rings}
-            known.counted_s = started_s
+            known.counted_s, known.had_fds = started_s, descriptors
             known.cost_s = time.thread_time() - started_cpu_s  # not the clock: waiting for a CPU is no cost of ours
 
     def _interval_s(self, cost_s: float) -> float:
         return max(COUNT_EACH_S, REST_FACTOR * self.crowd * cost_s)
+
+
+class _Load:
+    """Tells whether a target is being used, by the CPU time of its processes since they were looked at before."""
+
+    def __init__(self) -> None:
+        self._seen_s = float("-inf")
+        self._used_s: dict[tuple[int, int], float] = {}
+        self._is_busy = True  # until there is something to compare with
+
+    def is_busy(self, now_s: float, processes: Mapping[tuple[int, int], float]) -> bool:
+        over_s = now_s - self._seen_s
+        if over_s >= _BUSY_OVER_S:
+            used_s = sum(spent_s - self._used_s.get(process, spent_s) for process, spent_s in processes.items())
+            self._is_busy = not self._used_s or used_s > BUSY_SHARE * over_s
+            self._seen_s, self._used_s = now_s, dict(processes)
+        return self._is_busy
 
 
 def _scan(folder: Path, known: _Known, *, at_once: bool) -> None:

@@ -47,6 +47,7 @@ _ATTRS_AT = _HEADER.size + _MESSAGE.size
 class Listener:
     """One listening socket. queued: connections waiting for accept; limit: how many may."""
 
+    family: socket.AddressFamily
     address: str
     port: int
     queued: int
@@ -111,7 +112,8 @@ class Tally:
         family, state, _, _, port, _, source, *_, queued, limit, _, _ = _MESSAGE.unpack_from(data, at + _HEADER.size)
         if state == LISTEN:
             address = ipaddress.ip_address(source[:4] if family == socket.AF_INET else source)
-            self.listeners.append(Listener(str(address), int.from_bytes(port, "big"), queued, limit))
+            own_port = int.from_bytes(port, "big")
+            self.listeners.append(Listener(socket.AddressFamily(family), str(address), own_port, queued, limit))
             return
         self.states[_name(state)] += 1
         memory_at = _find(data, at + _ATTRS_AT, at + length, _SKMEMINFO)

@@ -67,14 +67,17 @@ class Sockets:
 
     def queues(self, host: str, port: int) -> list[diag.Listener]:
         """Return the listeners that take connections to host:port, one for each socket; cheap, however many connect."""
-        return diag.serving(self._ask(1 << diag.LISTEN, port).listeners, host)
+        return diag.serving(self._ask(_FAMILIES, 1 << diag.LISTEN, port).listeners, host)
 
     def connections(self, host: str, port: int) -> diag.Tally:
         """Return the server's ends of all connections to host:port.
 
-        Costs about 1.5 µs of CPU for each, and takes breaks of BREAK_S every AT_ONCE_S of it.
+        Costs about 1.5 µs of CPU for each, and takes breaks of BREAK_S every AT_ONCE_S of it. Only the families that
+        somebody listens in are asked for: in another the kernel goes through all sockets for one answer, without a
+        break, 45 ms for 200,000 that are not wanted.
         """
-        return self._ask(diag.CONNECTED, port, host, memory=True)
+        families = {listener.family for listener in self.queues(host, port)}
+        return self._ask(tuple(families) or _FAMILIES, diag.CONNECTED, port, host, memory=True)
 
     def rest(self) -> None:
         """Let go of the namespace until it is asked about again."""
@@ -87,7 +90,15 @@ class Sockets:
         with self._lock:
             self._drop()
 
-    def _ask(self, states: int, port: int, host: str = "", *, memory: bool = False) -> diag.Tally:
+    def _ask(
+        self,
+        families: tuple[socket.AddressFamily, ...],
+        states: int,
+        port: int,
+        host: str = "",
+        *,
+        memory: bool = False,
+    ) -> diag.Tally:
         tally = diag.Tally()
         with self._lock:
             self._require_open()
@@ -95,7 +106,7 @@ class Sockets:
                 self._socket = open_within(self._namespace, _netlink)
             try:
                 begun_s = time.thread_time()
-                for family in _FAMILIES:
+                for family in families:
                     self._socket.send(diag.question(family, states, port, host, memory=memory))
                     while not tally.take(self._socket.recv(_DATAGRAM_BYTES)):
                         if time.thread_time() - begun_s >= AT_ONCE_S:

@@ -108,7 +108,7 @@ def _faults(look: Look) -> dict[str, Value]:
 
 
 def _anonymous(look: Look) -> dict[str, Value]:
-    processes = [(pid, stat.start_ticks) for pid, stat in look.members.items()]
+    processes = {(pid, stat.start_ticks): stat.user_s + stat.system_s for pid, stat in look.members.items()}
     if not processes:
         raise Unavailable("no process of it is alive")
     counted = look.watched.instances.count(processes, fresh=look.fresh)
@@ -122,11 +122,15 @@ def _anonymous(look: Look) -> dict[str, Value]:
         return values
     values |= {"epoll_instances": counted.instances, "io_uring_instances": counted.rings}
     if counted.watches is None:
-        look.missing["epoll_watches"] = "not every process has been counted yet: it is dear, and done one by one"
+        look.missing["epoll_watches"] = (
+            "counting the watches of so many connections would stop a busy server: it is done when this one is idle"
+            if counted.is_put_off
+            else "not every process has been counted yet: it is dear, and done one by one"
+        )
     else:
         values["epoll_watches"] = counted.watches
     if counted.pending is None or counted.overflow is None:
-        look.missing |= dict.fromkeys(_RING_NAMES, "a ring was busy each time it was asked")
+        look.missing |= dict.fromkeys(_RING_NAMES, "a ring was busy each time it was asked, or too full to be asked")
         return values
     return values | {"io_uring_sq_pending": counted.pending, "io_uring_cq_overflow": counted.overflow}
 
