@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -36,25 +36,30 @@ def provision(server: Server, source: Mapping[str, Any]) -> list[str]:
     _require_own_source(server, found)
     for uid, each in present.items():
         _require_own_dashboard(server, uid, each)
+    folder = server.get(f"/folders/{provisioning.FOLDER_UID}")
+    _require_own_folder(server, folder, present.values())
     return [
         *_put_source(server, source, found),
-        *_put_folder(server),
+        *(_make_folder(server) if folder is None else []),
         *(line for uid, document in documents.items() for line in _put_dashboard(server, document, present[uid])),
     ]
 
 
 def remove(server: Server) -> list[str]:
-    """Remove what `provision` made, and the folder where nothing else lies in it; return what was removed, a line each.
+    """Remove what `provision` made; return what was removed, a line each.
 
-    Annotations stay: they are what happened. What is not the lab's stays as well, and is said.
+    Annotations stay: they are what happened. What is not the lab's stays as well, and is said. The folder goes where a
+    dashboard of the lab's was taken out of it just now, and nothing else lies in it.
     """
     _require_grafana(server)
     done = []
+    was_ours = False
     for uid in provisioning.committed():
         found = server.get(f"/dashboards/uid/{quote(uid)}")
         if found is not None and _is_own_dashboard(found):
             server.ask("DELETE", f"/dashboards/uid/{quote(uid)}", none_for=frozenset({404}))
             done.append(f"dashboard {uid} removed")
+            was_ours = was_ours or _lies_in_folder(found)
         elif found is not None:
             done.append(f"dashboard {uid} stays: it is not the lab's")
     source = server.get(f"/datasources/uid/{provisioning.DATA_SOURCE_UID}")
@@ -63,7 +68,7 @@ def remove(server: Server) -> list[str]:
         done.append(f"data source {provisioning.DATA_SOURCE_UID} removed")
     elif source is not None:
         done.append(f"data source {provisioning.DATA_SOURCE_UID} stays: it is not the lab's")
-    return [*done, *_remove_folder(server)]
+    return [*done, *_remove_folder(server, was_ours=was_ours)]
 
 
 def _require_grafana(server: Server) -> None:
@@ -105,9 +110,24 @@ def _put_source(server: Server, wanted: Mapping[str, Any], found: Mapping[str, A
     return [f"data source {uid} changed"]
 
 
-def _put_folder(server: Server) -> list[str]:
-    if server.get(f"/folders/{provisioning.FOLDER_UID}") is not None:
-        return []
+def _lies_in_folder(dashboard: Mapping[str, Any]) -> bool:
+    return (dashboard.get("meta") or {}).get("folderUid") == provisioning.FOLDER_UID
+
+
+def _require_own_folder(
+    server: Server, found: Mapping[str, Any] | None, dashboards: Iterable[Mapping[str, Any] | None]
+) -> None:
+    """A folder cannot say who made it: the lab's has the lab's title, or holds a dashboard of the lab's already."""
+    if found is None or found.get("title") == provisioning.FOLDER_TITLE:
+        return
+    if not any(each is not None and _lies_in_folder(each) for each in dashboards):
+        raise BadInput(
+            f"grafana: {server.url}: the folder {found.get('title')!r} has the uid {provisioning.FOLDER_UID} and "
+            "nothing of the lab's in it, so nothing was changed. Give it another uid, or remove it"
+        )
+
+
+def _make_folder(server: Server) -> list[str]:
     wanted = {"uid": provisioning.FOLDER_UID, "title": provisioning.FOLDER_TITLE}
     server.ask("POST", "/folders", wanted, none_for=_CONFLICT)
     return [f"folder {provisioning.FOLDER_UID} made"]
@@ -152,10 +172,12 @@ def _put_dashboard(server: Server, document: Mapping[str, Any], found: Mapping[s
     return [f"dashboard {uid} {'made' if found is None else 'changed'}"]
 
 
-def _remove_folder(server: Server) -> list[str]:
+def _remove_folder(server: Server, *, was_ours: bool) -> list[str]:
     uid = provisioning.FOLDER_UID
     if server.get(f"/folders/{uid}") is None:
         return []
+    if not was_ours:
+        return [f"folder {uid} stays: no dashboard of the lab's lay in it"]
     for _ in range(_LOOKS):
         if not server.ask("GET", f"/search?{urlencode({'folderUIDs': uid, 'limit': 1})}"):
             break

@@ -22,14 +22,20 @@ EDGES_NS = tuple(1 << power for power in range(10, 31))
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: what it is called, what it means, where the kernel counts it."""
+    """One metric: what it is called, what it means, where the kernel counts it, what counting one costs the target."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     unit: str
     help: str
     source: str
-    samples: Callable[[Counts], Iterable[Sample]]  # of the reader's line; none for what its rung does not count
+    cost: str
+    labels: tuple[str, ...] = ()  # beside those of the target
+    samples: Callable[[Counts], Iterable[Sample]] = lambda _: ()  # of the reader's line; none: its rung counts none
+
+    def head(self) -> list[str]:
+        """Return the lines that stand above its series."""
+        return _head(self.name, self.kind, f"{self.help} ({self.unit}; {self.source})")
 
 
 def _group(key: str, label: str, *always: str) -> Callable[[Counts], Iterable[Sample]]:
@@ -67,60 +73,77 @@ def _lost(counts: Counts) -> Iterator[Sample]:
         yield {"what": what}, count
 
 
-def _no_samples(_counts: Counts) -> list[Sample]:
-    return []
-
+# Measured per call on Linux 6.18 with all programs attached (../shared/reference/metrics.md); docs/bench.md, rungs, has
+# what they cost a server together.
+_CALL = "75-125 ns for each call"
+_EVENT = "one run of a program for each event, not measured alone"
+_NONE = "nothing: kept by the service"
 
 METRICS = (
     Metric(
-        "lab_bpf_syscalls_total", "counter", "calls", "System calls that returned, by name.", "sys_exit",
+        "lab_bpf_syscalls_total", "counter", "calls",
+        "System calls that returned, by name; one under way is not in it.", "sys_exit", _CALL, ("syscall",),
         _group("syscalls", "syscall"),
     ),
     Metric(
-        "lab_bpf_syscall_errors_total", "counter", "calls", "Those of them that failed, by errno.", "sys_exit", _errors,
+        "lab_bpf_syscall_errors_total", "counter", "calls", "Those of them that failed, by errno.", "sys_exit",
+        "with the calls", ("syscall", "errno"), _errors,
     ),
     Metric(
         "lab_bpf_epoll_waits_total", "counter", "calls", "Waits of epoll that did not fail.", "sys_exit",
-        _epoll("returns"),
+        "with the calls", (), _epoll("returns"),
     ),
     Metric(
-        "lab_bpf_epoll_events_total", "counter", "events", "Events that these returned, which /proc does not show.",
-        "sys_exit", _epoll("events"),
+        "lab_bpf_epoll_events_total", "counter", "events",
+        "Events that these returned; events / waits is the ready list, which /proc does not show.", "sys_exit",
+        "with the calls", (), _epoll("events"),
     ),
     Metric(
-        "lab_bpf_context_switches_total", "counter", "switches", "Switches away from a thread.", "sched_switch",
+        "lab_bpf_context_switches_total", "counter", "switches",
+        "Switches away from a thread: voluntary, involuntary; any on the rung perf.", "sched_switch", _EVENT, ("kind",),
         _group("switches", "kind"),
     ),
     Metric(
-        "lab_bpf_wakeups_total", "counter", "wakeups", "Threads made ready, and new ones.", "sched_wakeup",
-        _group("wakeups", "kind"),
+        "lab_bpf_wakeups_total", "counter", "wakeups", "Threads made ready: woken, new.",
+        "sched_wakeup, sched_wakeup_new", _EVENT, ("kind",), _group("wakeups", "kind"),
     ),
     Metric(
         "lab_bpf_runqueue_latency_seconds", "histogram", "seconds", "From being made ready to getting a CPU.",
-        "sched_wakeup, sched_switch", _no_samples,
+        "sched_wakeup, sched_switch", "with the switches and wakeups", ("le",),
     ),
     Metric(
         "lab_bpf_tcp_events_total", "counter", "events",
-        "Of TCP in the target's network namespace, both ends of its connections.",
-        "tcp_send_reset, tcp_receive_reset, tcp_retransmit_skb, inet_sock_set_state", _tcp,
+        "Of TCP in the target's network namespace, both ends of its connections: reset_sent by reason; without one "
+        "reset_received, retransmit, retransmit_failed, opened_active, opened_passive, closed.",
+        "tcp_send_reset, tcp_receive_reset, tcp_retransmit_skb, inet_sock_set_state", _EVENT, ("event", "reason"), _tcp,
     ),
     Metric(
         "lab_bpf_skb_drops_total", "counter", "packets", "Packets dropped in that namespace, by the kernel's reason.",
-        "kfree_skb", _group("drops", "reason", "NOT_SPECIFIED"),
+        "kfree_skb", _EVENT, ("reason",), _group("drops", "reason", "NOT_SPECIFIED"),
     ),
     Metric(
         "lab_bpf_io_uring_requests_total", "counter", "requests", "Requests submitted to io_uring, by operation.",
-        "io_uring_submit_req", _group("uring", "op", "NOP"),
+        "io_uring_submit_req", _EVENT, ("op",), _group("uring", "op", "NOP"),
     ),
     Metric(
         "lab_bpf_lost_events_total", "counter", "events",
-        "Events that could not be counted; above 0 the others are too low.", "the programs and the kernel", _lost,
+        "Events that could not be counted; above 0 the others are too low.", "the programs and the kernel",
+        "nothing unless one is lost", ("what",), _lost,
     ),
 )  # fmt: skip
 
-RUNG = ("lab_probe_rung", "The rung that this host allows: ebpf, perf, taskstats (1; the probes).")
-ACTIVE = ("lab_probe_active", "1 while a target is probed on a rung, 0 after its window (ratio; the probes).")
-ERRORS = ("lab_collector_errors_total", "Reads of a source that gave nothing (errors; the probes).")
+RUNG = Metric(
+    "lab_probe_rung", "gauge", "1", "The rung that this host allows: ebpf, perf, taskstats.", "the probes", _NONE,
+    ("rung",),
+)  # fmt: skip
+ACTIVE = Metric(
+    "lab_probe_active", "gauge", "1 or 0", "1 while a target is probed on a rung, 0 after its window.", "the probes",
+    _NONE, ("rung",),
+)  # fmt: skip
+OF_SERVICE = (RUNG, ACTIVE)
+# Declared in orchestrator/observe/exporter/declared.py, which is in another image; a test holds this head to that one.
+ERRORS_NAME = "lab_collector_errors_total"
+ERRORS_HELP = "Reads of a source that failed and gave no number. (errors; the exporter)"
 
 
 def render(ladder: Ladder) -> str:
@@ -128,7 +151,7 @@ def render(ladder: Ladder) -> str:
     known = [(watched, watched.counts) for watched in ladder.known()]
     lines: list[str] = []
     for metric in METRICS:
-        lines += _head(metric.name, metric.kind, f"{metric.help} ({metric.unit}; {metric.source})")
+        lines += metric.head()
         for watched, counts in known:
             if counts is None:
                 continue
@@ -136,17 +159,17 @@ def render(ladder: Ladder) -> str:
             if metric.kind == "histogram":
                 lines += _histogram(metric.name, labels, counts)
             lines += [_line(metric.name, {**labels, **more}, value) for more, value in metric.samples(counts)]
-    lines += _head(RUNG[0], "gauge", RUNG[1])
+    lines += RUNG.head()
     host = ladder.host
     if host is not None:
-        lines.append(_line(RUNG[0], {"rung": host[0]}, 1))
-    lines += _head(ACTIVE[0], "gauge", ACTIVE[1])
+        lines.append(_line(RUNG.name, {"rung": host[0]}, 1))
+    lines += ACTIVE.head()
     for watched, _ in known:
         is_on = watched.reader is not None and watched.reader.is_counting
-        lines.append(_line(ACTIVE[0], {**watched.target.labels, "rung": watched.rung}, float(is_on)))
-    lines += _head(ERRORS[0], "counter", ERRORS[1])
+        lines.append(_line(ACTIVE.name, {**watched.target.labels, "rung": watched.rung}, float(is_on)))
+    lines += _head(ERRORS_NAME, "counter", ERRORS_HELP)
     refusals = dict(ladder.refusals)
-    lines += [_line(ERRORS[0], {"source": name}, refusals.get(rung, 0)) for rung, name in _SOURCES.items()]
+    lines += [_line(ERRORS_NAME, {"source": name}, refusals.get(rung, 0)) for rung, name in _SOURCES.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 import time
 from dataclasses import replace
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from orchestrator import grafana as story
 from orchestrator.config.load import load_lab
 from orchestrator.containers import control
 from orchestrator.containers import grafana as container
 from orchestrator.containers.labels import current_owner, labels
+from orchestrator.containers.launch import Spec
 from orchestrator.errors import BadInput, EnvironmentMissing, NotReady
 from orchestrator.grafana import READY, Record, dashboard_link, forget, grafana_page, open_marks, read_record, settle
 from orchestrator.model import Grafana, Lab, Plan, Run
@@ -107,6 +109,47 @@ def test_what_is_missing_is_said_and_stands_in_the_status(declared: Lab, tmp_pat
     assert "not running" == grafana_page(read, tmp_path, "not running")[0].state
 
 
+def test_the_token_reaches_no_container_no_output_and_no_file(
+    declared: Lab,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What `lab up` starts, what it and a run do with somebody's Grafana, and what is left of both; by each service."""
+    caplog.set_level(logging.DEBUG)
+    started: list[Spec] = []
+
+    def start(_client: object, spec: Spec, *_: object) -> tuple[None, bool]:
+        started.append(spec)
+        return None, True
+
+    monkeypatch.setattr(control, "ensure", start)
+    monkeypatch.setattr(control, "ensure_probes", start)
+    for name in ("ensure_network", "_ensure_volume", "pod_network", "_join", "_address"):
+        monkeypatch.setattr(control, name, lambda *_: "x")
+    images = dict.fromkeys(("swarm", "exporter", "prometheus", "probes"), "i")
+    said: list[str] = []
+    engine: Any = EngineWithout()
+    with FakeGrafana() as fake:
+        read = elsewhere(declared, tmp_path, fake.url)
+        owner, pages = current_owner("up"), read.observability
+        plane = control.ensure_control(engine, "x", owner, images, pages, {}, "0", read.grafana)
+        settle(read, plane.grafana_url, "", tmp_path, said.append)
+        marks = open_marks(read, plane.grafana_url, tmp_path)
+        with marks.during("a run", ["run", "r1"]):
+            pass
+        said += [marks.close(), *story.put(read), *story.take_out(read)]
+        assert (1, []) == (len(fake.annotations), fake.wrong)
+
+    assert 4 == len(started)
+    assert fake.url in str(started)  # the master's page leads there
+    left = [file.read_text() for file in tmp_path.rglob("*") if file.is_file()]
+    assert left
+    seen = "\n".join([*map(repr, started), repr(plane), repr(read), *said, *capfd.readouterr(), caplog.text, *left])
+    assert TOKEN not in seen
+
+
 def test_off_is_off(declared: Lab, tmp_path: Path) -> None:
     """No row, no line, and what was remembered of another time is dropped."""
     said: list[str] = []
@@ -156,6 +199,16 @@ def test_a_reports_link_is_to_the_runs_own_time(tmp_path: Path) -> None:
 
     story._write(tmp_path, Record("http://g", "it does not answer", True))
     assert "" == dashboard_link(tmp_path, run)
+
+
+class EngineWithout:
+    """An engine without any container."""
+
+    def __init__(self) -> None:
+        self.containers = self
+
+    def get(self, name: str) -> Any:
+        raise NotFound(name)
 
 
 class Engine:

@@ -58,6 +58,8 @@ def foreign(fake: FakeGrafana, what: str) -> None:
         fake.sources[SOURCE["uid"]] = {"uid": SOURCE["uid"], "name": "theirs", "id": 7, "version": 1, "jsonData": {}}
     elif what == "name":
         fake.sources["x"] = {"uid": "x", "name": SOURCE["name"], "id": 7, "version": 1}
+    elif what == "folder":
+        fake.folders[provisioning.FOLDER_UID] = {"uid": provisioning.FOLDER_UID, "title": "theirs", "id": 7}
     else:
         document = {"uid": UIDS[-1], "title": "theirs", "tags": ["home"], "id": 7, "version": 1}
         fake.dashboards[UIDS[-1]] = {"dashboard": document, "folderUid": ""}
@@ -68,6 +70,7 @@ def foreign(fake: FakeGrafana, what: str) -> None:
     [
         ("source", "the data source 'theirs' has the uid netpoll-lab-prometheus and was not made by the lab"),
         ("dashboard", f"the dashboard 'theirs' has the uid {UIDS[-1]} and not the tag netpoll-lab"),
+        ("folder", "the folder 'theirs' has the uid netpoll-lab and nothing of the lab's in it"),
         ("name", "another data source is called 'netpoll-lab Prometheus'"),
     ],
 )
@@ -80,6 +83,35 @@ def test_what_the_lab_did_not_make_is_left_alone(what: str, words: str) -> None:
             provision(server(fake), SOURCE)
 
         assert before == (fake.sources, fake.folders, fake.dashboards)
+
+
+@pytest.mark.parametrize("where", [None, "", "elsewhere"])
+def test_an_empty_folder_that_held_nothing_of_the_labs_is_not_removed(where: str | None) -> None:
+    """Whether the lab has no dashboard at all, or has them at the top or in another folder."""
+    with FakeGrafana() as fake:
+        if where is not None:
+            provision(server(fake), SOURCE)
+        for kept in fake.dashboards.values():
+            kept["folderUid"] = where
+        foreign(fake, "folder")
+
+        said = remove(server(fake))
+
+        assert {provisioning.FOLDER_UID} == set(fake.folders)
+        assert {} == fake.dashboards
+        assert "folder netpoll-lab stays: no dashboard of the lab's lay in it" == said[-1]
+        assert [] == fake.wrong
+
+
+def test_a_folder_that_was_given_another_name_is_still_the_labs() -> None:
+    """Its dashboards tell: the second time changes nothing, and the folder goes with them."""
+    with FakeGrafana() as fake:
+        provision(server(fake), SOURCE)
+        fake.folders[provisioning.FOLDER_UID]["title"] = "renamed"
+
+        assert [] == provision(server(fake), SOURCE)
+        assert "folder netpoll-lab removed" == remove(server(fake))[-1]
+        assert {} == fake.folders
 
 
 def test_removing_takes_the_labs_own_alone() -> None:

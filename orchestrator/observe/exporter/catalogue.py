@@ -9,7 +9,7 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from .declared import METRICS
+from .declared import METRICS, PAST
 from .metric import Metric
 
 _HEAD = """\
@@ -17,8 +17,8 @@ _HEAD = """\
 
 Made from `orchestrator/observe/exporter/declared.py` by
 `python -m orchestrator.observe.exporter.catalogue docs/metrics.md`; a test fails when it is not. The swarm's metrics
-(`lab_client_*`, `swarm/metrics.py`), the probes' (`lab_bpf_*`) and those of past runs (`lab_run_*`) are declared where
-they are made.
+(`lab_client_*`, [client-metrics.md](client-metrics.md)) and the probes' (`lab_bpf_*`, `lab_probe_*`,
+[probes.md](probes.md)) are declared where they are made.
 
 - A **server's** series carry `run_id`, `scenario` and `variant`. In the arena, variants share one network namespace:
   what is counted for all of it together has the variant `arena (shared)`.
@@ -28,6 +28,7 @@ they are made.
   server does not have at all is missing with its reason too, and counts as no error.
 - **cost** is that of one read for one process. What grows with connections is read the less often the dearer it was
   last, and keeps its value meanwhile.
+- `lab_run_*` stand at `GET /runs`, for as long as the exporter was told of the run.
 - `lab_runtime_*` come from the variant's own `/stats`, over a fresh connection that is closed again: one accepted
   connection and one request more in the server's own counts. In the arena it is asked every 5 s while it is not paused;
   in a trial once while a timed scenario warms up, and once while a hold has everything open, after all parties were
@@ -39,19 +40,23 @@ another account than the exact total (`lab_server_cpu_mode_seconds_total` has it
 server's ends; both ends together, from sockstat, are `lab_net_tcp_namespace_sockets`. `lab_runtime_gc_pause_seconds` is
 a sum and so ends in `_total`. The swarm's `outcome` is `answered` or `failed`: *Errors* shows the share that failed,
 *Errors by kind* splits it by what failed in which phase (`lab_client_errors_total`).
+The panel "Memory per connection" divides `kind="own"`, not `usage`: usage holds the file
+cache, which nobody's connections fill. It draws nothing up to 100 connections: what the server has without any would be
+divided among a few.
 """
 _SCOPES = {
     "variant": "A server's own",
     "namespace": "A server's network namespace",
     "host": "The host",
     "exporter": "The exporter itself",
+    "store": "Past runs",
 }
 
 
 def render() -> str:
     """Return the page."""
     order = list(_SCOPES)
-    metrics = sorted(METRICS, key=lambda metric: order.index(metric.scope))
+    metrics = sorted((*METRICS, *PAST), key=lambda metric: order.index(metric.scope))
     parts = [_HEAD]
     for scope, group in groupby(metrics, key=lambda metric: metric.scope):
         parts.append(f"\n## {_SCOPES[scope]}\n\n| name | type, labels | unit | meaning | source | collector | cost |\n")

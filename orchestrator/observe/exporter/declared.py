@@ -29,6 +29,8 @@ _STATS = (
 )
 _NET = "0.4 ms"
 _SMALL = "under 0.1 ms"
+_KEPT = "nothing: kept while reading"
+_TOLD = "nothing: made once when told, copied for each scrape"
 
 _SERVER = (
     Metric("lab_server_up", "gauge", "1 or 0", "1 while every container's first process is alive.", "/proc/P/stat",
@@ -174,16 +176,24 @@ _HOST = (
 )  # fmt: skip
 
 _OWN = (
-    *_many("counter", "exporter", "seconds", "getrusage(2)", "", "", {
+    *_many("counter", "exporter", "seconds", "getrusage(2)", "", _SMALL, {
         "lab_collector_cpu_seconds_total": ("cpu_s", "CPU time of the exporter's process: what observing costs."),
     }),
     Metric("lab_collector_source_seconds_total", "counter", "seconds", "CPU time spent reading a source.", "its thread",
-           "", "", {"": "seconds"}, "source", "exporter"),
+           "", _KEPT, {"": "seconds"}, "source", "exporter"),
     Metric("lab_collector_errors_total", "counter", "errors", "Reads of a source that failed and gave no number.",
-           "the exporter", "", "", {"": "errors"}, "source", "exporter"),
+           "the exporter", "", _KEPT, {"": "errors"}, "source", "exporter"),
     Metric("lab_collector_interval_seconds", "gauge", "seconds",
            "How long a source that grows is left alone between two reads, by what its last ones cost.", "the exporter",
-           "", "", {"": "intervals_s"}, "source", "exporter"),
+           "", _KEPT, {"": "intervals_s"}, "source", "exporter"),
 )  # fmt: skip
 
 METRICS: tuple[Metric, ...] = (*_SERVER, *_CGROUP, *_NETWORK, *_RUNTIME, *_HOST, *_OWN)
+
+# Of past runs, at GET /runs: shown as told (past.py), by no source.
+RUN_INFO = Metric("lab_run_info", "gauge", "1", "A run that is kept; always 1.", "the store", "", _TOLD, {},
+                  "run_id suite started_at finished kernel", "store")  # fmt: skip
+RUN_STAT = Metric("lab_run_stat", "gauge", "in the name of its stat",
+                  "One figure of a kept run, over its valid trials.", "the store", "", _TOLD, {},
+                  "run_id scenario variant stat", "store")  # fmt: skip
+PAST = (RUN_INFO, RUN_STAT)

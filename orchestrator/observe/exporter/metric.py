@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["counter", "gauge"]
-# Whose it is: one variant's, its whole network namespace's, the host's, or the exporter's own.
-Scope = Literal["variant", "namespace", "host", "exporter"]
+# Whose it is: one variant's, its whole network namespace's, the host's, the exporter's own, or a past run's.
+Scope = Literal["variant", "namespace", "host", "exporter", "store"]
 Value = float | Mapping[str, float]
 
 
@@ -30,6 +30,10 @@ class Metric:
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(self.label.split())
+
+    def head(self) -> list[str]:
+        """Return the lines that stand above its series."""
+        return [f"# HELP {self.name} {self.help} ({self.unit}; {self.source})", f"# TYPE {self.name} {self.kind}"]
 
     def samples(self, values: Mapping[str, Value]) -> Iterator[tuple[Mapping[str, str], float]]:
         """Return this metric's samples; a missing value has none."""

@@ -23,10 +23,7 @@ def render(
     rows = list(rows)
     lines: list[str] = []
     for metric in METRICS:
-        lines += [
-            f"# HELP {metric.name} {metric.help} ({metric.unit}; {metric.source})",
-            f"# TYPE {metric.name} {metric.kind}",
-        ]
+        lines += metric.head()
         seen: set[str] = set()
         for labels, values in _values(metric, rows, host, own):
             for extra, value in metric.samples(values):

@@ -11,14 +11,13 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .declared import RUN_INFO, RUN_STAT
 from .errors import BadTarget
 
 LONGEST_BODY = 8 << 20  # ten thousand figures take 1 MB
-INFO = ("lab_run_info", "A run that is kept; always 1 (the store).")
-STAT = ("lab_run_stat", "One figure of a kept run, over its valid trials; the unit is in its name (the store).")
-# What a run is known by, and what each of its figures is.
-_OF_RUN = ("run_id", "suite", "started_at", "finished", "kernel")
-_OF_STAT = ("scenario", "variant", "stat")
+# What a run is known by, and what each of its figures is; a figure also carries its run's id.
+_OF_RUN = RUN_INFO.labels
+_OF_STAT = tuple(label for label in RUN_STAT.labels if label != "run_id")
 
 
 def render_runs(body: bytes) -> str:
@@ -36,9 +35,9 @@ def render_runs(body: bytes) -> str:
     for place, run in enumerate(told["runs"]):
         where = f"runs[{place}]"
         labels = _labels(run, _OF_RUN, where)
-        infos.append(f"{INFO[0]}{_braces(labels)} 1.0")
+        infos.append(f"{RUN_INFO.name}{_braces(labels)} 1.0")
         stats += list(_stats(run.get("stats"), labels["run_id"], where))
-    lines = [*_head(*INFO), *infos, *_head(*STAT), *stats]
+    lines = [*RUN_INFO.head(), *infos, *RUN_STAT.head(), *stats]
     repeated = len(infos) + len(stats) - len({line.rpartition(" ")[0] for line in (*infos, *stats)})
     if repeated:  # Prometheus would refuse the whole scrape
         raise BadTarget(f"expected each figure once, saw {repeated} twice")
@@ -53,7 +52,7 @@ def _stats(told: Any, run_id: str, where: str) -> Iterator[str]:
         value = one.get("value")
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise BadTarget(f"{where}.stats[{place}].value: expected a number, saw {value!r}")
-        yield f"{STAT[0]}{_braces(labels)} {float(value)!r}"
+        yield f"{RUN_STAT.name}{_braces(labels)} {float(value)!r}"
 
 
 def _labels(told: Any, names: tuple[str, ...], where: str) -> dict[str, str]:
@@ -63,10 +62,6 @@ def _labels(told: Any, names: tuple[str, ...], where: str) -> dict[str, str]:
         if not isinstance(told.get(name), str):
             raise BadTarget(f"{where}.{name}: expected text, saw {told.get(name)!r}")
     return {name: told[name] for name in names}
-
-
-def _head(name: str, text: str) -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
 
 
 def _braces(labels: Mapping[str, str]) -> str:
