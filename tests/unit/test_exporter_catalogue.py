@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.observe.exporter import catalogue
+from orchestrator.observe.exporter import anonymous, catalogue
 from orchestrator.observe.exporter.declared import METRICS, PAST
 from orchestrator.observe.exporter.host import HOST_SOURCES
 from orchestrator.observe.exporter.metric import Metric
@@ -129,3 +129,12 @@ def test_every_value_that_is_read_for_a_chart_is_shown() -> None:
     of_results = {"tcp_troubles", "tcp_ext_troubles", "machine_cpu_s", "machine_steal_s"}
 
     assert set().union(*GIVEN.values(), *GIVEN_OF_HOST.values()) - shown <= of_results
+
+
+def test_what_is_put_off_while_a_server_is_busy_says_from_which_size_on() -> None:
+    """Whoever finds no watches of a busy server finds the reason in the document."""
+    descriptors = round(anonymous.AT_ONCE_S / anonymous.WATCH_S)
+    words = f"more than some {descriptors:,} descriptors is counted only while its server is idle"
+    put_off = {metric.name for metric in METRICS if words in metric.cost}
+
+    assert {"lab_server_epoll_watches", "lab_server_io_uring_sq_pending", "lab_server_io_uring_cq_overflow"} == put_off

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.observe.exporter import anonymous
-from orchestrator.observe.exporter.anonymous import AT_ONCE_S, Instances
+from orchestrator.observe.exporter.anonymous import AT_ONCE_S, Counted, Instances
 from orchestrator.observe.exporter.counters import Counters
 from orchestrator.observe.exporter.errors import Absent, BadTarget, Unavailable
 from orchestrator.observe.exporter.look import Look, Value, Watched, watch
@@ -161,6 +161,20 @@ def test_a_dear_process_is_not_counted_while_its_server_is_busy(known: Known, mo
 
     assert [(None, True), (None, True), (5, False), (5, True)] == [first, busy, idle, busy_again]
     assert (None, True) == sample(1500.0)
+
+
+@pytest.mark.parametrize(("is_put_off", "words"), [(True, "done when this one is idle"), (False, "a ring was busy")])
+def test_a_ring_that_never_told_says_which_of_two_reasons_it_has(
+    known: Known, monkeypatch: pytest.MonkeyPatch, is_put_off: bool, words: str
+) -> None:
+    """It was not asked because the server is busy, or it was asked and its lock was taken."""
+    counted = Counted(0, None, 1, None, None, float("inf"), is_put_off)
+    monkeypatch.setattr(Instances, "count", lambda *_, **__: counted)
+    reading = read(known.watched())
+
+    assert 1 == number(reading, "io_uring_instances")
+    for name in ("io_uring_sq_pending", "io_uring_cq_overflow"):
+        assert words in reading.missing[name]
 
 
 def test_each_connection_within_the_namespace_is_two_sockets(known: Known) -> None:

@@ -130,7 +130,12 @@ def _anonymous(look: Look) -> dict[str, Value]:
     else:
         values["epoll_watches"] = counted.watches
     if counted.pending is None or counted.overflow is None:
-        look.missing |= dict.fromkeys(_RING_NAMES, "a ring was busy each time it was asked, or too full to be asked")
+        look.missing |= dict.fromkeys(
+            _RING_NAMES,
+            "asking the rings of so many connections would stop a busy server: it is done when this one is idle"
+            if counted.is_put_off
+            else "a ring was busy each time it was asked, or too full to be asked",
+        )
         return values
     return values | {"io_uring_sq_pending": counted.pending, "io_uring_cq_overflow": counted.overflow}
 
