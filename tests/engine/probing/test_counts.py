@@ -10,11 +10,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from orchestrator.containers.launch import Running, unsupported
+from orchestrator.containers.launch import Running, run_inside, unsupported
 from tests.engine.probing.pod import PATIENCE_S, PORT, Ground, c_uring
 
 CONNECTIONS, EXCHANGES = 10, 5000  # those of ../shared/reference/metrics.md
@@ -137,6 +138,18 @@ def wait_for_answers(ground: Ground, server: Running) -> None:
             time.sleep(0.05)
 
 
+def load_when_it_listens(ground: Ground, port: int) -> None:
+    """Put the known load on a ground server that has just been started."""
+    end_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            ground.inside("load", str(port), str(CONNECTIONS), str(EXCHANGES))
+            return
+        except AssertionError:
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+
+
 def test_every_request_to_io_uring_is_counted_and_no_other(ringed: Ringed) -> None:
     """A send for each answer; a multishot receive and a close for each connection; accepting goes on by itself."""
     labels = 'run_id="r",scenario="s",variant="uring"'
@@ -162,15 +175,46 @@ def test_readings_are_taken_at_the_instants_asked_for(ebpf: Ground) -> None:
     assert pytest.approx(0.2) == told["marks_s"][1] - told["marks_s"][0]
 
 
+INTERVALS = 3
+# Run the reader as the service does, take its readiness line and INTERVALS more, and end its input.
+BY_ITSELF = f"""
+import json, subprocess, sys
+command = ["/opt/lab/reader", *sys.argv[1:], "--interval-ms", "100"]
+reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+lines = [json.loads(reader.stdout.readline()) for _ in range(1 + {INTERVALS})]
+reader.stdin.close()
+print(json.dumps([*lines, reader.wait()]))
+"""
+
+
+@pytest.mark.parametrize("rung", ["ebpf", "perf"])
+def test_the_reader_prints_one_line_for_each_interval(ebpf: Ground, rung: str) -> None:
+    """After its readiness line, unasked, each an interval later than the one before, with all counts so far."""
+    words = ["python3", "-c", BY_ITSELF, rung, "--pid", str(ebpf.holder.pid), "--net", str(ebpf.holder.pid)]
+    code, output = run_inside(ebpf.client, ebpf.probes.id, words)
+    assert 0 == code, output
+    ready, *lines, ended = json.loads(output)
+    times_s = [ready["at_s"], *(line["at_s"] for line in lines)]
+
+    assert (rung, 0) == (ready["ready"], ended)
+    assert ["interval"] * INTERVALS == [line["why"] for line in lines]
+    assert all(sooner < later for sooner, later in pairwise(times_s))
+    assert times_s[-1] - times_s[0] > 0.1 * INTERVALS - 0.05
+    assert all("switches" in line and "due_s" not in line for line in lines)
+
+
 def test_a_host_without_ebpf_is_one_rung_down_and_says_why(ebpf: Ground) -> None:
     """perf's own events count switches; what they cannot count is missing with its reason."""
-    standing = replace(ebpf, server=ebpf.clients)
+    server = ebpf.start("lower", "ground", join=ebpf.holder.id, command=("serve", str(PORT + 2)))
+    standing = replace(ebpf, server=server)
     told = standing.begin("lower", "perf")
+    load_when_it_listens(standing, PORT + 2)
     counts = standing.counts("lower")
     standing.ask("DELETE", "/targets/lower")
 
     assert "perf" == told["rung"]
     assert {"any"} == set(counts["switches"])
+    assert 0 < counts["switches"]["any"]  # it waits for its client again and again
     assert "tcp" not in counts
     assert "syscalls" in counts or "tracefs" in told["missing"]["syscalls"]
 
