@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import signal
+import sys
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -40,13 +43,25 @@ def end(command: click.Command, who: str, kept: str, folder: Path) -> NoReturn:
         brief = (str(error).splitlines() or [type(error).__name__])[0][:300]
         code, text = 3, f"the Docker engine failed in the middle: {brief}. {_of_engine()}"
     except BrokenPipeError:
+        _drop_output()
         raise SystemExit(0) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence; the traceback goes to a file
-        code, text = 3, _full_disk(error) or _defect(error, folder / ".lab" / "crash.log")
+        full = _full_disk(error)
+        if full:
+            _drop_output()
+        code, text = 3, full or _defect(error, folder / ".lab" / "crash.log")
     else:
         raise SystemExit(0)
     click.echo(f"{who}: {text}", err=True)
     raise SystemExit(code)
+
+
+def _drop_output() -> None:
+    """Let go of what stdout still holds: whoever could not take it is asked again at exit, which would end with 120."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _of_engine() -> str:

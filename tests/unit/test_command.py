@@ -71,13 +71,15 @@ def test_every_verb_has_help_with_an_example(name: str) -> None:
 def test_plan_names_what_it_leaves_out_and_why(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, silent_engine: socket.socket
 ) -> None:
-    """The two seeds cannot serve /plain at once; no engine is asked."""
+    """The two seeds cannot serve /plain at once, by a clock or not; no engine is asked."""
     code, out, _ = run(["--file", str(ROOT / "lab.yaml"), "plan", "quick", "--json"], monkeypatch, capsys)
     plan = json.loads(out)
 
     assert 0 == code
-    assert 20 == len(plan["trials"])
-    assert {("seed-go", "plain"), ("seed-c", "plain")} == {(o["variant"], o["scenario"]) for o in plan["left_out"]}
+    assert 28 == len(plan["trials"])
+    assert {(seed, scenario) for seed in ("seed-go", "seed-c") for scenario in ("plain", "open-quick")} == {
+        (o["variant"], o["scenario"]) for o in plan["left_out"]
+    }
     with pytest.raises(BlockingIOError):
         silent_engine.accept()
 

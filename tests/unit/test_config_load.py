@@ -76,7 +76,7 @@ def test_the_lab_file_of_this_repository_declares_what_the_issue_asks_for(tmp_pa
     lab = load_lab(write_lab(tmp_path, *SIX, text=(ROOT / "lab.yaml").read_text(encoding="utf-8")))
 
     quick, smoke = lab.suites["quick"], lab.suites["smoke"]
-    assert (("plain", "hold-2k"), 2, set(SIX)) == (quick.scenarios, quick.trials, set(quick.variants))
+    assert (("plain", "hold-2k", "open-quick"), 2, set(SIX)) == (quick.scenarios, quick.trials, set(quick.variants))
     assert (("first-light", "first-light-hold"), 1, ("c-epoll", "c-threads")) == (
         smoke.scenarios,
         smoke.trials,

@@ -108,10 +108,11 @@ def test_old_results_are_shown_on_a_full_disk(results: Path) -> None:
 
 
 def lab(results: Path, *arguments: str, stdout: int | IO[bytes] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    """Run a verb as a process of its own."""
+    """Run a verb as a process of its own, whose output is held back as it is in a pipe or file of the shell's."""
     return subprocess.run(
         [sys.executable, "-m", "orchestrator.cli", "--file", str(results.parent / "lab.yaml"), *arguments],
         cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
     )  # fmt: skip
 
 
