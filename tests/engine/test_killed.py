@@ -33,9 +33,11 @@ def lab(make_lab: Any) -> LabFile:
 
 
 def start_run(lab: LabFile) -> subprocess.Popen[str]:
+    """Start it as from a terminal: what `nohup make test &` starts has SIGINT ignored, and hands that on."""
     return subprocess.Popen(
-        lab.command("run", "long"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        lab.command("run", "long"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -112,7 +114,10 @@ def test_two_runs_at_once_are_refused_in_one_line(lab: LabFile, client: docker.D
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()  # whatever it was busy with: it would hold the ports of every test to come
 
     assert f"pid {process.pid}" in second.stderr
     assert 1 == len(second.stderr.strip().splitlines())
