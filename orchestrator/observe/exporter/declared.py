@@ -27,7 +27,7 @@ _PUT_OFF = (
     "a process with more than some 3,333 descriptors is counted only while its server is idle; until then it has the"
     " last count, or none if it has more or fewer descriptors since"
 )
-_WATCHES = f"grows: 1-2 µs for each watch; at most 0.2 % of the time; {_PUT_OFF}"
+_WATCHES = f"grows: 1-3 µs for each watch; at most 0.2 % of the time; {_PUT_OFF}"
 _RING = f"grows with polls and registered files; at most 0.2 % of the time; {_PUT_OFF.partition(';')[0]}"
 _DUMP = "grows: 1.5 µs for each connection, in pieces of 2 ms; at most 0.5 % of the time"
 _STATS = (
