@@ -31,7 +31,6 @@ _PARTS_S = 10.0  # for the workers to hand their parts in
 _CELLS_PER_S = 20_000  # of the parts' histograms, which may have one for each connection, through the one master
 _STATES, _SOCKETS = "tcp_states", "tcp_socket_memory_bytes"  # of one dump
 _DELAY_SHARE = 0.8  # of the delay after which the first answers are about to come
-
 _OPENING_LOOKS = 2  # at reports of each worker, the first left out, to call their middle that of the opening
 
 

@@ -54,6 +54,14 @@ def spoil(results: Path, damage: Callable[[bytearray], None]) -> bytes:
     return bytes(content)
 
 
+def spoil_last_page(results: Path) -> None:
+    """Damage the page that was filled last: what lies before it can be read."""
+    connection = sqlite3.connect(database(results))
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.close()
+    spoil(results, lambda content: content.__setitem__(slice((pages - 1) * 4096, pages * 4096), b"\xa5" * 4096))
+
+
 def aside(results: Path) -> list[Path]:
     return sorted(path for path in results.iterdir() if ".damaged-" in path.name)
 
@@ -102,10 +110,7 @@ def test_a_trial_that_only_the_damaged_one_has_comes_along(tmp_path: Path) -> No
     put(tmp_path, run(6, 4, finished=False))
     trial_file(tmp_path, RUN_ID, run().plan.trials[3]).unlink()
     put(tmp_path, run(40, run_id=OTHER))
-    connection = sqlite3.connect(database(tmp_path))
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.close()
-    spoil(tmp_path, lambda content: content.__setitem__(slice((pages - 1) * 4096, pages * 4096), b"\xa5" * 4096))
+    spoil_last_page(tmp_path)
     said: list[str] = []
     with open_results(tmp_path, said.append) as store:
         assert run(6, 4, finished=False) == store.read_run(RUN_ID)
@@ -117,10 +122,7 @@ def test_what_can_be_read_of_the_damaged_one_comes_along(tmp_path: Path) -> None
     """A run whose folder was pruned is in the database only; a page of another one is trampled."""
     put(tmp_path, run(), folder=False)
     put(tmp_path, run(40, run_id=OTHER))
-    connection = sqlite3.connect(database(tmp_path))
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.close()
-    spoil(tmp_path, lambda content: content.__setitem__(slice((pages - 1) * 4096, pages * 4096), b"\xa5" * 4096))
+    spoil_last_page(tmp_path)
     said: list[str] = []
     with open_results(tmp_path, said.append) as store:
         assert run() == store.read_run(RUN_ID)
