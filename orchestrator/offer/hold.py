@@ -27,8 +27,10 @@ _TOUCH_S = 0.5  # after the last connect, so that a thread per connection has to
 _FEW, _LOOK_FEW_S, _LOOK_MANY_S = 5000, 0.05, 0.25  # connections that open within a look or two; seconds between looks
 _AGREE_S = 3.0  # for the last accepts to be done and the last closes to be seen by all parties
 _SOCKETS_S = 3.0  # for a dump of the sockets with all of them open; of up to 10,000 there is one at least so often
-_PARTS_S = 10.0  # for the workers to hand their parts in
-_CELLS_PER_S = 20_000  # of the parts' histograms, which may have one for each connection, through the one master
+_PARTS_S = 10.0  # for the workers to hand their parts in; a lost one ends the wait at once
+# Of the parts' histograms, which may have one for each connection, through the one master; with a Locust user for each,
+# 100,000 of them end on the same cores meanwhile: 15 s were too few there once, on a machine half as fast as usual.
+_CELLS_PER_S = 5_000
 _STATES, _SOCKETS = "tcp_states", "tcp_socket_memory_bytes"  # of one dump
 _DELAY_SHARE = 0.8  # of the delay after which the first answers are about to come
 _OPENING_LOOKS = 2  # at reports of each worker, the first left out, to call their middle that of the opening
