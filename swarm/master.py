@@ -14,7 +14,7 @@ from typing import Any
 import gevent
 from flask import Response, request
 
-from swarm import live, page
+from swarm import live, page, patience
 from swarm.choice import Choice, choose
 from swarm.gauges import OF_WORKERS, read_gauges
 from swarm.ledger import Ledger, short_names
@@ -54,7 +54,7 @@ class Master:
         events.test_start.add_listener(self._begin_test)
         for ending in (events.test_stopping, events.test_stop):
             ending.add_listener(self._end_ramp)
-        events.worker_connect.add_listener(self._forget_missing)
+        events.worker_connect.add_listener(self._meet)
         if web_ui is None:
             return
         page.extend(web_ui, self.ledger.by_row)
@@ -169,11 +169,12 @@ class Master:
             } | {key: report[key] if report else None for key in OF_WORKERS.values()}
         return found
 
-    def _forget_missing(self, client_id: str = "", **_: Any) -> None:
+    def _meet(self, client_id: str = "", **_: Any) -> None:
         """Drop workers that went without a word when the next one joins: Locust keeps them for a minute, and until
         then a stopped test stays "stopping". A worker that joins a running test learns how many users there are."""
         for missing in [client.id for client in self.runner.clients.values() if client.state == "missing"]:
             del self.runner.clients[missing]
+        patience.grant(len(self.runner.clients))
         if self.runner.state in BUSY and client_id:
             self._tell_users(self.runner.target_user_count, client_id)
 

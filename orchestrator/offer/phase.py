@@ -28,6 +28,7 @@ _LOOK_S = 1.0  # between two looks at the containers; with the teardown a lost w
 # Ten workers that begin 10,000 Locust users each at once, on one core, send no heartbeat for ten seconds; Locust then
 # believes that the last of them is gone and stops the test. At this rate they open as fast: the CPU is the limit.
 _SPAWNED_PER_S = 10_000
+_LOADING = ("spawning", "running")  # Locust's words; what comes after them is an end
 _MISSING_S = 4.0  # a worker that Locust calls missing this long hangs; a busy one comes back with its next heartbeat
 
 
@@ -66,6 +67,7 @@ class Phase:
     stopping: threading.Thread
     _looked_s: float = field(default=0.0, init=False)
     _missing_since_s: float | None = field(default=None, init=False)
+    _has_begun: bool = field(default=False, init=False)
     _window_mark: Mark | None = field(default=None, init=False)
 
     @property
@@ -118,10 +120,11 @@ class Phase:
             self._window_mark = None
 
     def look(self) -> SwarmState:
-        """Return the swarm's state. Raises Lost when a worker or the pod's holder has gone."""
+        """Return the swarm's state. Raises Lost when a worker or the pod's holder has gone, or the load has ended."""
         self._look_at_containers()
         state = self.bench.master.state()
         self._look_at_workers(state)
+        self._look_at_load(state)
         return state
 
     def wait(self, until_s: float) -> None:
@@ -184,4 +187,14 @@ class Phase:
             raise Lost(
                 f"{absent} of {self.spec.workers} workers have been silent for {_MISSING_S:.0f} s beyond Locust's own "
                 f"patience though their containers run: {dict(state.workers)}. Try: a lighter load for each worker"
+            )
+
+    def _look_at_load(self, state: SwarmState) -> None:
+        """Nobody waits for the answers of a load that is over; a ramp ends its own."""
+        if state.state in _LOADING:
+            self._has_begun = True
+        elif self._has_begun and self.stopping.ident is None and self.scenario.kind != "ramp":
+            raise Lost(
+                f"Locust's master says {state.state} though nobody told it to stop; the trial was broken off. It stops "
+                "when every worker is silent or somebody presses Stop. Try: its log on the Locust page, fewer connections"
             )

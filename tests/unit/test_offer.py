@@ -80,7 +80,7 @@ class Swarm:
     def state(self) -> SwarmState:
         since_s = -1.0 if self.started_s is None else self.clock.now_s - self.started_s
         told = {"workers": dict.fromkeys(WORKERS, "running"), "established": 0, "answered": 0, "failed": 0}
-        return SwarmState(self.clock.now_s + 5000.0, "running", 2, **{**told, **self.tell(since_s)})
+        return SwarmState(self.clock.now_s + 5000.0, user_count=2, **{"state": "running", **told, **self.tell(since_s)})
 
     def label(self, *words: str) -> None:
         self.orders.append(("label", *words))
@@ -382,6 +382,19 @@ def test_a_worker_that_hangs_is_lost_and_one_that_is_late_is_not(clock: Clock, s
         run(clock, CLOSED, Swarm(clock, tell))
 
 
+@pytest.mark.parametrize("scenario", [CLOSED, OPEN, HOLD, RELEASE], ids=["closed", "open", "hold", "release"])
+def test_a_load_that_ends_by_itself_breaks_the_trial_off_within_seconds(clock: Clock, scenario: Scenario) -> None:
+    """Locust ends a test when its last worker is silent; what the load before this one left is no end of this one."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        return {"state": "stopped" if since_s < 0.6 else "running" if since_s < 3.0 else "stopped"}
+
+    with pytest.raises(Lost, match=r"^Locust's master says stopped though nobody told it to stop; the trial"):
+        run(clock, scenario, Swarm(clock, tell))
+
+    assert clock.now_s < 1005.0
+
+
 def test_what_kept_the_load_from_beginning_is_brought_back(clock: Clock) -> None:
     """A refusal comes before the window opens; Locust's own count has it. With answers nobody asks for it."""
     swarm = Swarm(clock)
@@ -411,9 +424,9 @@ NAMES = ("ramp-0", "ramp-1", "ramp-2")
 
 
 def test_a_ramp_is_waited_for_and_not_mistaken_for_the_one_before(clock: Clock) -> None:
-    """The master still tells of an earlier trial's ramp at first; what bound is in a note, with its errors."""
+    """The master still tells of an earlier trial's ramp at first; it ends its own load; what bound is in a note."""
     before = Ramp(False, STEPS[:1], 50.0, "nothing up to 50", ("old-0",))
-    swarm = Swarm(clock)
+    swarm = Swarm(clock, lambda since_s: {"state": "running" if since_s < 0.3 else "stopped"})
     swarm.ramps = [before, before, Ramp(True, (), None, "", ("ramp-0",)), Ramp(False, STEPS, 100.0, "errors", NAMES)]
     load = run(clock, RAMP, swarm)
 
