@@ -196,5 +196,5 @@ class Phase:
         elif self._has_begun and self.stopping.ident is None and self.scenario.kind != "ramp":
             raise Lost(
                 f"Locust's master says {state.state} though nobody told it to stop; the trial was broken off. It stops "
-                "when every worker is silent or somebody presses Stop. Try: its log on the Locust page, fewer connections"
+                "when every worker is silent or somebody presses Stop. Try: its log on its page, fewer connections"
             )
