@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from shared.app import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, LINGER_S, App
 from shared.http1 import KNOWN, Broken, Input
-from shared.reply import USUAL, render, render_usual, route_of
+from shared.reply import USUAL, render, route_of
 
 PIECE = 4096  # per recv(): Python sets as much memory aside before it waits, for each client
 
@@ -20,6 +20,8 @@ class Gone(Exception):
 
 class BlockingApp(App):
     """Knows all conversations. Each counts its own requests, because `+= 1` by many threads at once loses some."""
+
+    usual: bytes  # the reply to a usual request, with `lines` in it
 
     def forget(self, conversation: "Conversation") -> None:
         with self.lock:
@@ -86,13 +88,17 @@ class Conversation:
         if self.deadline_s is not None:
             self.sock.settimeout(max(0.001, self.deadline_s - time.monotonic()))
             self.is_timed = True
-        elif self.is_timed:
-            self.sock.settimeout(None)
-            self.is_timed = False
+        else:
+            self.end_timeout()
         data = self.sock.recv(PIECE)
         if not data:
             raise Gone
         return data
+
+    def end_timeout(self) -> None:
+        if self.is_timed:  # a socket with a timeout is non-blocking underneath, and each call costs a poll()
+            self.sock.settimeout(None)
+            self.is_timed = False
 
     def set_limit(self, kind: str, limit_s: float | None) -> None:
         """A limit is not moved by each byte: who sends slowly gains nothing."""
@@ -109,11 +115,10 @@ class Conversation:
                 self.deadline_s = 0.0  # unless a request has just come
             data = self.receive()
             self.is_idle = False
-            if is_calm and (r := KNOWN.get(data)) and r.route is USUAL and not app.is_draining:
-                self.requests += 1  # the short way, with the same answer as the long one below
-                self.limit_kind, self.deadline_s = "", None
-                self.send(render_usual(app.lines))
-                continue
+            if is_calm and self.is_usual(data):
+                data = self.talk_usually()
+                if not data:
+                    continue
             given.data += data
             goes_on = self.answer_all()
             is_calm = given.is_empty()
@@ -123,6 +128,31 @@ class Conversation:
                 self.set_limit("head", HEAD_TIMEOUT_S)
             else:
                 self.set_limit("", None)
+
+    def is_usual(self, data: bytes) -> bool:
+        """Whether this is one whole request of the kind that is asked most, and it may be answered the short way."""
+        r = KNOWN.get(data)
+        return r is not None and r.route is USUAL and not self.app.is_draining
+
+    def talk_usually(self) -> bytes:
+        """Answers one usual request, and the next ones while they are; with the same answers as answer_all.
+
+        Returns what else has come, b"" to drain. Says little, because it is all that most clients ever meet.
+        """
+        app, recv, send, is_usual = self.app, self.sock.recv, self.send, self.is_usual
+        self.set_limit("", None)
+        self.end_timeout()
+        while True:
+            self.requests += 1
+            send(app.usual)
+            self.is_idle = True  # then is_draining is read, as in talk()
+            if app.is_draining:
+                return b""
+            if not (data := recv(PIECE)):
+                raise Gone
+            self.is_idle = False
+            if not is_usual(data):
+                return data
 
     def answer_all(self) -> bool:
         """Answers every complete request, in order; the replies go out together. False: it was the last one."""

@@ -23,7 +23,7 @@ import gevent.socket
 from shared.app import ACCEPT_BACKOFF_S, INPUT_MAX, SEND_TIMEOUT_S
 from shared.blocking import PIECE, BlockingApp, Conversation, Gone
 from shared.config import listen
-from shared.reply import name_and_date
+from shared.reply import name_and_date, render_usual
 
 ACCEPTS_MAX = 64  # per turn: a burst of new clients must not starve those already here
 LAG_INTERVAL_S = 0.1
@@ -52,6 +52,7 @@ class Greenlet(Conversation):
         if sent < len(data):
             self.set_timeout(SEND_TIMEOUT_S)
             self.sock.sendall(data[sent:])
+            self.end_timeout()
 
     def wait_delay(self, delay_s: float) -> None:
         self.wait(time.monotonic() + delay_s)
@@ -88,7 +89,7 @@ class Greenlet(Conversation):
 class Server(BlockingApp):
     def __init__(self) -> None:
         super().__init__("py-gevent")
-        self.lines = name_and_date(self.variant)
+        self.renew()
         self.changed = gevent.event.Event()  # a connection has ended
 
     def release(self) -> int:
@@ -107,7 +108,11 @@ class Server(BlockingApp):
             due_s = time.monotonic() + LAG_INTERVAL_S
             gevent.sleep(LAG_INTERVAL_S)
             self.lag_s = max(0.0, time.monotonic() - due_s)
-            self.lines = name_and_date(self.variant)
+            self.renew()
+
+    def renew(self) -> None:
+        self.lines = name_and_date(self.variant)
+        self.usual = render_usual(self.lines)
 
     def accept_some(self, most: int = ACCEPTS_MAX) -> float:
         """Returns how long to leave the listener alone, in seconds."""

@@ -27,7 +27,7 @@ from contextlib import suppress
 from shared.app import ACCEPT_BACKOFF_S, INPUT_MAX, SEND_TIMEOUT_S
 from shared.blocking import PIECE, BlockingApp, Conversation, Gone
 from shared.config import listen
-from shared.reply import name_and_date
+from shared.reply import name_and_date, render_usual
 
 STACK_BYTES = 256 * 1024  # address space; what is touched is some 30 KiB. The default of 8 MiB ends at vm limits.
 # Python's default is 5 ms. With 10,000 threads waiting for the lock, as after a release, these are 2 million wakings
@@ -54,16 +54,11 @@ class Generation:
 class Thread(Conversation):
     app: "Server"
 
-    def block(self) -> None:
-        if self.is_timed:  # a socket with a timeout is non-blocking underneath, and each call costs a poll()
-            self.sock.settimeout(None)
-            self.is_timed = False
-
     def send(self, data: bytes) -> None:
-        if not data:
-            return
-        self.block()
-        if self.sock.send(data) < len(data):  # blocking, so SO_SNDTIMEO has passed; nothing sent at all raises the same
+        if self.is_timed:
+            self.end_timeout()
+        # It blocks, so less than all means that SO_SNDTIMEO has passed; nothing at all raises the same.
+        if data and self.sock.send(data) < len(data):
             raise BlockingIOError(errno.EAGAIN, "the client does not read")
 
     def wait_delay(self, delay_s: float) -> None:
@@ -84,7 +79,7 @@ class Thread(Conversation):
 
     def wait(self, until_s: float | None, wake_fd: int) -> None:
         """Until then, or until wake_fd is readable. Listens meanwhile: who leaves must not keep a thread."""
-        self.block()
+        self.end_timeout()
         poll = select.poll()
         if wake_fd >= 0:
             poll.register(wake_fd, select.POLLIN)
@@ -106,16 +101,26 @@ class Server(BlockingApp):
     def __init__(self) -> None:
         super().__init__("py-threads")
         self.generation = Generation()
-        self.second, self.cached_lines = 0, b""
+        self.second, self.cached_lines, self.cached_usual = 0, b"", b""
         self.all_gone = threading.Event()
 
     @property
     def lines(self) -> bytes:
+        self.renew()
+        return self.cached_lines
+
+    @property
+    def usual(self) -> bytes:
+        if int(time.time()) != self.second:
+            self.renew()
+        return self.cached_usual
+
+    def renew(self) -> None:
         second = int(time.time())
         if second != self.second:
-            self.cached_lines = name_and_date(self.variant)  # before `second`, which says that it is there
-            self.second = second
-        return self.cached_lines
+            self.cached_lines = name_and_date(self.variant)
+            self.cached_usual = render_usual(self.cached_lines)
+            self.second = second  # last: it says that they are there
 
     def release(self) -> int:
         with self.lock:
