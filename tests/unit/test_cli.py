@@ -31,7 +31,8 @@ from orchestrator.report.remaining import loaded_s
 from orchestrator.report.text import PageRow, VariantRow
 from orchestrator.results.codec import encode
 from orchestrator.results.store import open_store
-from orchestrator.run import Scripted, judge
+from orchestrator.run import Scripted
+from orchestrator.verdicts.outcome import judge
 from tests.unit.test_config_load import write_lab, write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]

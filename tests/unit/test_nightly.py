@@ -20,12 +20,14 @@ from click.testing import CliRunner, Result
 from orchestrator import cli, closing, resume
 from orchestrator import nightly as module
 from orchestrator.errors import BadInput, EnvironmentMissing, StoreDamaged
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, LeftOut, Run
 from orchestrator.results.baseline import Accepted, accept, read_baselines
 from orchestrator.results.folder import write_run
 from orchestrator.results.nights import is_closed
 from orchestrator.results.store import open_store
-from orchestrator.run import Outcome, Scripted, only_one
+from orchestrator.run import Scripted
+from orchestrator.verdicts.outcome import Outcome
 from tests.unit.kept_runs import ended, in_child
 from tests.unit.nights import steady
 
