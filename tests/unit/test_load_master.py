@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,6 +15,7 @@ import requests
 from orchestrator.errors import NotReady
 from orchestrator.load.master import Master, Ramp, Row, SwarmState, Window
 from orchestrator.model import Step
+from tests.serving import serving
 
 Answer = tuple[int, object]  # status, and the body as JSON or as bytes
 
@@ -72,12 +72,8 @@ class FakeMaster:
 def fake() -> Iterator[FakeMaster]:
     """A master's routes on a free port."""
     made = FakeMaster()
-    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    with serving(made.server):
+        yield made
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from orchestrator.results.nights import is_closed
 from orchestrator.results.store import open_store
 from orchestrator.run import Scripted
 from orchestrator.verdicts.outcome import Outcome
+from tests.unit.crontabs import write_crontab
 from tests.unit.kept_runs import ended, in_child
 from tests.unit.nights import steady
 
@@ -499,15 +500,7 @@ def test_a_baseline_that_is_gone_leaves_the_night_undecided(root: Path, nights: 
 
 @pytest.fixture
 def crontab(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    table, folder = root / "table", root / "bin"
-    folder.mkdir()
-    command = folder / "crontab"
-    command.write_text(
-        "#!/bin/sh\n"
-        f'if [ "$1" = -l ]; then [ -e {table} ] || {{ echo "no crontab for me" >&2; exit 1; }}; exec cat {table}; fi\n'
-        f'[ "$1" = - ] && exec cat > {table}\n'
-    )
-    command.chmod(0o755)
+    table, folder = write_crontab(root)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(root / "config"))
     monkeypatch.setattr("orchestrator.hosts.schedule.os.geteuid", lambda: 1000)

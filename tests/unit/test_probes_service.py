@@ -6,7 +6,6 @@ import http.client
 import json
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from probes.service.metrics import EDGES_NS, ERRORS_HELP, ERRORS_NAME, METRICS, 
 from probes.service.reader import Reader
 from probes.service.server import Server
 from probes.service.target import Target, parse_target
+from tests.serving import serving
 
 # What the metric catalogue promises of eBPF, each with its labels.
 PROMISED = {
@@ -289,12 +289,8 @@ def test_a_target_that_makes_no_sense_is_refused_in_one_line(body: bytes, said: 
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     served = Server(("127.0.0.1", 0), ladder(tmp_path))
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield served.server_address[1]
-    served.shutdown()
-    thread.join()
-    served.server_close()
+    with serving(served):
+        yield served.server_address[1]
     served.ladder.close()
 
 
