@@ -171,7 +171,7 @@ def test_a_person_starts_a_swarm_in_the_web_ui(standing: LabFile, tmp_path: Path
         wait.until(lambda d: {"c-epoll /plain", "go-nethttp /plain"} <= rows_with_requests())
         wait.until(lambda d: all(f"{v} /plain" in text(d) for v in ("c-epoll", "go-nethttp")))
         driver.save_screenshot(str(tmp_path / "running.png"))
-        log: Any = driver.get_log("browser")  # type: ignore[no-untyped-call]
+        log: Any = driver.get_log("browser")
 
         assert "seed-c" not in text(driver)
         assert [] == [entry for entry in log if entry["level"] == "SEVERE"]
