@@ -20,15 +20,12 @@ from docker.models.containers import Container
 from bench.lines import median, worst
 from bench.outcome import Outcome
 from bench.stand import Stand, wrk_image
-from bench.throughput import Slot, run_wrk, start_tools
 from bench.witness import Ordered
+from bench.wrk import Slot, first_fault, pod_with_tools, ratio, run_wrk
 from orchestrator.containers.labels import LAB, ROLE
-from orchestrator.containers.launch import remove
 from orchestrator.errors import EnvironmentMissing, NotReady
-from orchestrator.model import ReadBack
 from orchestrator.observe.exporter import cgroup
 from orchestrator.observe.exporter.errors import Unavailable
-from orchestrator.pod import pod_for
 from orchestrator.report.progress import Stage
 from orchestrator.report.remaining import Step
 from orchestrator.trial import execute
@@ -87,19 +84,17 @@ def add_lines(outcome: Outcome, looks: Mapping[int, list[Looked]], pairs: list[t
         cores = [looked.cores for looked in found]
         outcome.add(name, cores, worst(cores, "at most", 0.0), next((one.missing for one in found if one.missing), ""))
         outcome.remarks += _dearest(found)
-    ratios = [_ratio(*pair) for pair in pairs]
+    ratios = [ratio(*pair) for pair in pairs]
     outcome.add(RATIO, ratios, median(ratios), _spoilt(pairs))
 
 
 def _spoilt(pairs: list[tuple[Slot, Slot]]) -> str:
     """Return why the pairs must not count, or an empty string."""
-    for n, pair in enumerate(pairs, start=1):
-        for name, slot in zip(("with", "without"), pair, strict=True):
-            if slot.missing:
-                return f"pair {n}, {name}: {slot.missing}"
-            if slot.wrong:
-                return f"pair {n}, {name}: {slot.wrong} wrong or missing answers"
-    return ""
+    return first_fault(
+        (f"pair {n}, {name}", slot)
+        for n, pair in enumerate(pairs, start=1)
+        for name, slot in zip(("with", "without"), pair, strict=True)
+    )
 
 
 def _one_hold(stand: Stand, scenario: str) -> Looked:
@@ -187,21 +182,16 @@ def _pairs(stand: Stand, image: str, rounds: int, stage: Stage) -> list[tuple[Sl
     found: list[tuple[Slot, Slot]] = []
     spec = stand.spec("exporter", "throughput-engine", VARIANT)
     bench = stand.bench(Ordered(stand.control.master_url))
-    read_backs: list[ReadBack] = []
     try:
-        with pod_for(bench, spec, read_backs) as pod:
-            tools = start_tools(image, bench.site, pod.name, pod.holder)
-            try:
-                for n in range(rounds):
-                    stage.begin()
-                    slots: dict[bool, Slot] = {}
-                    for is_on in (True, False) if n % 2 == 0 else (False, True):
-                        with _paused(stand, not is_on):
-                            slots[is_on] = run_wrk(stand, bench.site, pod, tools)
-                    found.append((slots[True], slots[False]))
-                    stage.end(_note(found[-1]))
-            finally:
-                remove(stand.ground.client, tools.id)
+        with pod_with_tools(bench, spec, image) as (pod, tools):
+            for n in range(rounds):
+                stage.begin()
+                slots: dict[bool, Slot] = {}
+                for is_on in (True, False) if n % 2 == 0 else (False, True):
+                    with _paused(stand, not is_on):
+                        slots[is_on] = run_wrk(stand, bench.site, pod, tools)
+                found.append((slots[True], slots[False]))
+                stage.end(_note(found[-1]))
     except NotReady as error:
         missing = Slot("wrk", None, None, 0, str(error))
         found.append((missing, missing))
@@ -222,15 +212,11 @@ def _paused(stand: Stand, is_paused: bool) -> Iterator[None]:
         container.unpause()
 
 
-def _ratio(on: Slot, off: Slot) -> float | None:
-    return on.per_s / off.per_s if on.per_s is not None and off.per_s else None
-
-
 def _note(pair: tuple[Slot, Slot]) -> str:
-    ratio = _ratio(*pair)
-    if ratio is None:
+    value = ratio(*pair)
+    if value is None:
         return pair[0].missing or pair[1].missing
-    return f"with {pair[0].per_s:,.0f}/s, without {pair[1].per_s:,.0f}/s: {ratio:.4f}"
+    return f"with {pair[0].per_s:,.0f}/s, without {pair[1].per_s:,.0f}/s: {value:.4f}"
 
 
 def _dearest(looks: list[Looked]) -> list[str]:

@@ -8,7 +8,6 @@ many, and only the second figure tells them apart.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -21,8 +20,8 @@ from bench.lines import median
 from bench.outcome import Outcome
 from bench.pairs import PAIRS, Pair
 from bench.stand import HERE, ROOT, Stand, wrk_image
-from bench.throughput import start_tools
 from bench.witness import Ordered
+from bench.wrk import command, first_fault, read_report, start_tools
 from orchestrator.config.faults import bad_input
 from orchestrator.config.manifest import read_variant
 from orchestrator.containers.images import build, ensure_base, missing, reference
@@ -96,13 +95,11 @@ def compare(turns: Sequence[tuple[Turn, Turn]]) -> tuple[float | None, str]:
 
 def spoilt_by(turns: Sequence[tuple[Turn, Turn]]) -> str:
     """Return why a pair's rounds must not count, or an empty string."""
-    for n, pair in enumerate(turns, start=1):
-        for who, turn in zip(("variant", "rival"), pair, strict=True):
-            if turn.missing:
-                return f"round {n}, {who}: {turn.missing}"
-            if turn.wrong:
-                return f"round {n}, {who}: {turn.wrong} wrong or missing answers"
-    return ""
+    return first_fault(
+        (f"round {n}, {who}", turn)
+        for n, pair in enumerate(turns, start=1)
+        for who, turn in zip(("variant", "rival"), pair, strict=True)
+    )
 
 
 def _variants() -> dict[str, Variant]:
@@ -214,15 +211,11 @@ def _turn(site: Site, tools: Running, server: Running, host: str) -> Turn:
 
 def _draw(site: Site, tools: Running, host: str, for_s: int) -> dict[str, Any]:
     """Let wrk load a server; return what it told. Raises NotReady when it failed."""
-    command = [
-        "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{for_s}s", "--latency", "-s", "/opt/lab/bench/report.lua",
-        f"http://{host}:8080/plain",
-    ]  # fmt: skip
-    code, output = run_inside(site.client, tools.id, command)
+    words = command(host, CONNECTIONS, for_s)
+    code, output = run_inside(site.client, tools.id, words)
     if code != 0:
-        raise NotReady(f"'{' '.join(command)}' ended with {code}: {output[-200:]!r}")
-    seen: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
-    return seen
+        raise NotReady(f"'{' '.join(words)}' ended with {code}: {output[-200:]!r}")
+    return read_report(output)
 
 
 def _cpu_us(site: Site, server: Running) -> float | None:

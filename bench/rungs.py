@@ -13,13 +13,13 @@ from dataclasses import asdict
 from bench.lines import median
 from bench.outcome import Outcome
 from bench.stand import Stand, wrk_image
-from bench.throughput import Slot, run_wrk, start_tools
 from bench.witness import Ordered
-from orchestrator.containers.launch import Running, remove
+from bench.wrk import Slot, first_fault, pod_with_tools, run_wrk
+from bench.wrk import ratio as ratio_of
+from orchestrator.containers.launch import Running
 from orchestrator.errors import NotReady
-from orchestrator.model import ReadBack
 from orchestrator.offer.probed import count_for, finish
-from orchestrator.pod import Bench, Pod, pod_for
+from orchestrator.pod import Bench, Pod
 from orchestrator.report.remaining import Step
 
 RUNGS = ("ebpf", "perf")
@@ -64,32 +64,21 @@ def measure(stand: Stand, rounds: int) -> Outcome:
 def ratio(pair: Pair) -> float | None:
     """Return on / off, or None when either could not be counted."""
     off, on = pair
-    return on.per_s / off.per_s if on.per_s is not None and off.per_s else None
+    return ratio_of(on, off)
 
 
 def spoilt_by(rung: str, pairs: Sequence[Pair]) -> str:
     """Return why a rung's pairs must not count, or an empty string."""
-    for n, pair in enumerate(pairs, start=1):
-        for slot in pair:
-            if slot.missing:
-                return f"pair {n}, {rung}: {slot.missing}"
-            if slot.wrong:
-                return f"pair {n}, {rung}: {slot.wrong} wrong or missing answers"
-    return ""
+    return first_fault((f"pair {n}, {rung}", slot) for n, pair in enumerate(pairs, start=1) for slot in pair)
 
 
 def _one_pod(stand: Stand, image: str, rung: str) -> list[Pair]:
     """Let wrk load one server in a fresh pod, with the rung on and off in turns."""
     spec = stand.spec("variants", "throughput-engine", VARIANT)
     bench = stand.bench(Ordered(stand.control.master_url))
-    read_backs: list[ReadBack] = []
     try:
-        with pod_for(bench, spec, read_backs) as pod:
-            tools = start_tools(image, bench.site, pod.name, pod.holder)
-            try:
-                return [_pair(stand, bench, pod, tools, rung, on_first=n % 2 == 1) for n in range(PAIRS)]
-            finally:
-                remove(stand.ground.client, tools.id)
+        with pod_with_tools(bench, spec, image) as (pod, tools):
+            return [_pair(stand, bench, pod, tools, rung, on_first=n % 2 == 1) for n in range(PAIRS)]
     except NotReady as error:
         nothing = Slot("wrk", None, None, 0, str(error))
         return [(nothing, nothing)]

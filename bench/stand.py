@@ -21,12 +21,13 @@ from orchestrator.containers.images import Recipe, build, ensure_base, missing
 from orchestrator.containers.labels import current_owner
 from orchestrator.containers.recipes import service_recipes
 from orchestrator.errors import BadInput
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, TrialResult, TrialSpec
 from orchestrator.observe.prometheus import render_config
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
 from orchestrator.results.folder import write_trial
-from orchestrator.run import make_bench, new_id, only_one, plan_suite
+from orchestrator.run import make_bench, new_id, plan_suite
 from orchestrator.trial import execute
 from orchestrator.up import Ground, bring_up_control, prepare, state_folder
 

@@ -1,1 +1,1 @@
-"""What is charted, declared once: panels.py. Grafana's JSON (grafana/) and the live page are both made from it."""
+"""What is charted, declared once (panels.py, kept.py): Grafana's JSON (grafana/) and the live page are made of it."""

@@ -6,24 +6,14 @@ orchestrator/verdicts/stats.py). The tests run each of them against a real Prome
 
 from __future__ import annotations
 
-from dashboards.panel import Dashboard, Panel, Query, Threshold, Unit
+from dashboards import kept
+from dashboards.panel import Dashboard, Panel, Query, Threshold
 
 _REQUESTS = "lab_client_request_duration_seconds"
 _ANSWERED = f'rate({_REQUESTS}_count{{$S,outcome="answered"}}[$I])'
 _CPU = "rate(lab_server_cpu_seconds_total{$S}[$I])"
 _BY = "sum by (variant)"
 
-_KEPT_P99 = 'stat="p99_seconds"'
-
-BASELINE = Panel(
-    "against-baseline", "p99 against the baseline", "Is it slower or faster than the run it is held against?", "ratio",
-    (Query(f"lab_run_stat{{$S,{_KEPT_P99}}} @ $E / ignoring (run_id) lab_run_stat{{$B,{_KEPT_P99}}} @ $E - 1",
-           "{{variant}} {{scenario}}, kept"),
-     Query(f"histogram_quantile(0.99, sum by (scenario, variant, le) "
-           f'(rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I]))) '
-           f"/ on (scenario, variant) lab_run_stat{{$B,{_KEPT_P99}}} @ $E - 1", "{{variant}} {{scenario}}, now")),
-    "store", threshold=Threshold(0.1, "a tenth slower than the baseline"), wide=True, signed=True,
-)  # fmt: skip
 THROUGHPUT = Panel(
     "throughput", "Throughput", "How many right answers a second does each variant give?", "per second",
     (Query(f"{_BY} ({_ANSWERED})", "{{variant}}"),), "client",
@@ -231,43 +221,6 @@ COLLECTOR_ERRORS = Panel(
 )  # fmt: skip
 
 
-def _kept(name: str, title: str, question: str, unit: Unit, stat: str) -> Panel:
-    """Return the panel that follows one figure from run to run.
-
-    Past runs are shown now, whenever they were: at each instant that is drawn stands the figure of the newest run that
-    had begun by then, of each scenario and variant. So a line steps where a run was made, however long ago.
-    """
-    began = 'lab_run_stat{$H,stat="start_time_seconds"} @ $E * on (run_id) group_left () (lab_run_info{$K} @ $E)'
-    newest = f"(({began}) <= time()) == on (scenario, variant) group_left () "
-    newest += f"max by (scenario, variant) (({began}) <= time())"
-    figure = f'lab_run_stat{{$H,stat="{stat}"}} @ $E and on (run_id, scenario, variant) ({newest})'
-    query = Query(f"max by (scenario, variant) ({figure})", "{{variant}} {{scenario}}")
-    return Panel(f"kept-{name}", title, question, unit, (query,), "store")
-
-
-KEPT_P99 = _kept("p99", "p99, run by run", "Did it become slower?", "seconds", "p99_seconds")
-KEPT_P50 = _kept("p50", "p50, run by run", "Did the ordinary answer become slower?", "seconds", "p50_seconds")
-KEPT_THROUGHPUT = _kept(
-    "throughput", "Throughput, run by run", "Did it lose or gain speed?", "per second", "throughput_per_second"
-)
-KEPT_ERRORS = _kept("errors", "Errors, run by run", "Since when do answers fail?", "ratio", "errors_ratio")
-KEPT_HELD = _kept(
-    "held", "Connections held, run by run", "Does it still hold as many connections?", "count", "connections_held"
-)
-KEPT_MEMORY = _kept(
-    "memory-per-connection", "Memory per connection, run by run", "Did a connection become dearer?", "bytes",
-    "memory_bytes_per_connection",
-)  # fmt: skip
-KEPT_CPU = _kept(
-    "cpu", "CPU for 10,000 answers, run by run", "Did an answer become dearer, in seconds of CPU?", "seconds",
-    "cpu_seconds_per_10k_requests",
-)  # fmt: skip
-KEPT_SWITCHES = _kept(
-    "switches", "Context switches per answer, run by run", "Does the kernel change threads more often?", "count",
-    "context_switches_per_request",
-)  # fmt: skip
-KEPT_VALID = _kept("valid", "Valid trials, run by run", "How much does each point stand on?", "count", "trials_valid")
-KEPT_VOID = _kept("void", "Void trials, run by run", "Since when can trials not be used?", "count", "trials_void")
 # Probe windows last seconds. rate() spreads what it saw over its whole range, most of which was before the window;
 # irate() looks at the last two samples alone. What was counted is drawn as long as it is being counted. Two samples of
 # two sources are never of one instant: the exact figure of a whole window stands in `lab show`.
@@ -306,7 +259,7 @@ RUNG = Panel(
 
 COMPARE = Dashboard(
     "netpoll-lab-compare", "netpoll-lab: side by side", "Every variant on the same charts.",
-    (("What the client sees", (BASELINE, THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
+    (("What the client sees", (kept.BASELINE, THROUGHPUT, LATENCY, ERRORS, CONNECTIONS, HEATMAP)),
      ("What it costs", (PER_CPU, CPU, SWITCHES, RUNQUEUE, THREADS, DESCRIPTORS, MEMORY, MEMORY_EACH)),
      ("What was lost", (KINDS_OF_ERRORS, QUEUE, ACCEPT, RESETS)),
      ("Inside the kernel", (SYSCALLS, EVENTS_PER_WAIT, RUNQUEUE_P99, RESETS_BY_REASON)),
@@ -330,9 +283,9 @@ HOST = Dashboard(
 
 HISTORY = Dashboard(
     "netpoll-lab-history", "netpoll-lab: night by night", "What became of each figure from run to run.",
-    (("What the client sees", (KEPT_P99, KEPT_THROUGHPUT, KEPT_P50, KEPT_ERRORS, KEPT_HELD)),
-     ("What it costs", (KEPT_MEMORY, KEPT_CPU, KEPT_SWITCHES)),
-     ("What it stands on", (KEPT_VALID, KEPT_VOID, RUNG))),
+    (("What the client sees", (kept.P99, kept.THROUGHPUT, kept.P50, kept.ERRORS, kept.HELD)),
+     ("What it costs", (kept.MEMORY, kept.CPU, kept.SWITCHES)),
+     ("What it stands on", (kept.VALID, kept.VOID, RUNG))),
     since="now-30d", of_past=True,
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ RUN arch=$(uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/') \
  && bpftool gen object probes.o probes.bpf.o \
  && bpftool gen skeleton probes.o name probes_bpf > probes.skel.h \
  && echo '#include <sys/syscall.h>' | gcc -E -dM - | sed -n 's/^#define SYS_\([a-z0-9_]*\) __NR_.*/CALL(\1)/p' | sort > syscalls.inc \
- && gcc -O2 -Wall -Wextra -Werror -Wno-unused-parameter -std=gnu17 -static -o /reader reader.c ebpf.c perf.c names.c json.c elftree.c \
+ && gcc -O2 -Wall -Wextra -Werror -Wno-unused-parameter -std=gnu17 -static -o /reader reader.c ebpf.c tables.c perf.c names.c json.c elftree.c \
       -l:libbpf.a -l:libelf.a -l:libz.a -l:libzstd.a -lm
 
 FROM ${BASE}

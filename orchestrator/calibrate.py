@@ -17,6 +17,7 @@ from orchestrator.containers.nonce import tells_nonce
 from orchestrator.errors import BadInput, Undecided
 from orchestrator.hosts.calibration import keep_calibration
 from orchestrator.hosts.limits import read_limits
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, Scenario, Suite, TrialResult, TrialSpec, Users
 from orchestrator.offer import Load
 from orchestrator.planning.calibrating import Asked, Held, ServerFigures, generator_cost, server_figures
@@ -25,7 +26,7 @@ from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
 from orchestrator.report.remaining import Step
 from orchestrator.report.text import loaded_s
-from orchestrator.run import lay_ground, make_bench, new_id, only_one, plan_suite, under_control
+from orchestrator.run import lay_ground, make_bench, new_id, plan_suite, under_control
 from orchestrator.trial import busiest, execute
 from orchestrator.units import shown
 from orchestrator.up import make_site, state_folder

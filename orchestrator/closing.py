@@ -14,6 +14,7 @@ from orchestrator.carry import now
 from orchestrator.containers.engine import Say
 from orchestrator.errors import BadInput
 from orchestrator.hosts.notify import notify
+from orchestrator.lock import only_one
 from orchestrator.model import Keep, Lab, Nightly, Notify, Run
 from orchestrator.report.nightdocument import night_document
 from orchestrator.report.page.content import read_run
@@ -24,11 +25,12 @@ from orchestrator.results.folder import run_folder
 from orchestrator.results.mend import open_results
 from orchestrator.results.nights import REPORT, is_closed, is_night, keep_night, keep_report
 from orchestrator.results.store import Store
-from orchestrator.run import Outcome, judge, only_one, results_folder
+from orchestrator.run import results_folder
 from orchestrator.timelines import read_timelines
 from orchestrator.up import state_folder
 from orchestrator.verdicts.compare import worth_a_word
 from orchestrator.verdicts.night import Night, judge_night
+from orchestrator.verdicts.outcome import Outcome, judge
 from orchestrator.verifying.kept import FAILED
 
 # Four windows of the change-point search: a season and more, and read within seconds.

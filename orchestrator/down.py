@@ -16,7 +16,7 @@ from orchestrator.containers.labels import lab_id
 from orchestrator.errors import EnvironmentMissing
 from orchestrator.grafana import forget
 from orchestrator.guests import forget_guests
-from orchestrator.run import only_one
+from orchestrator.lock import only_one
 from orchestrator.up import state_folder
 
 

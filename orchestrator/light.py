@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, Plan, Run
 from orchestrator.report.figures import errors_in_words
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import LightRow
 from orchestrator.results.mend import has_results, open_results
-from orchestrator.run import carry_out, new_id, only_one, plan_suite, results_folder
+from orchestrator.run import carry_out, new_id, plan_suite, results_folder
 from orchestrator.standing import Standing
 from orchestrator.up import state_folder
 from orchestrator.verdicts.summary import summarise_run

@@ -19,6 +19,7 @@ from orchestrator.containers.labels import lab_id
 from orchestrator.down import clear_left
 from orchestrator.errors import BadInput, EnvironmentMissing, LabError
 from orchestrator.hosts.schedule import Job
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, Nightly, Run
 from orchestrator.planning.control import with_control
 from orchestrator.report.progress import Progress
@@ -29,10 +30,11 @@ from orchestrator.results.nights import ABORTED, DOCUMENT, is_night, keep_night,
 from orchestrator.results.prune import choose, measure, remove
 from orchestrator.results.store import RunEntry, Store
 from orchestrator.resume import abort_run, resume_run, unfinished
-from orchestrator.run import Outcome, judge, only_one, results_folder, run_suite
+from orchestrator.run import results_folder, run_suite
 from orchestrator.units import format_bytes
 from orchestrator.up import state_folder
 from orchestrator.verdicts.night import Night
+from orchestrator.verdicts.outcome import Outcome, judge
 
 # A machine restarted in the night finishes what it began; after a working day its first half is another machine's.
 FINISH_WITHIN_S = 6 * 3600.0

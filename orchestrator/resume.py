@@ -16,6 +16,7 @@ from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import current_owner
 from orchestrator.down import clear_left
 from orchestrator.errors import BadInput
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, Run
 from orchestrator.own import SUITE as OWN
 from orchestrator.planning.control import with_second_names
@@ -24,8 +25,9 @@ from orchestrator.report.progress import Progress
 from orchestrator.results.mend import open_results
 from orchestrator.results.nights import waiting
 from orchestrator.results.store import RunEntry, Store
-from orchestrator.run import Scripted, carry_on, judge, lay_ground, only_one, results_folder, under_control
+from orchestrator.run import Scripted, carry_on, lay_ground, results_folder, under_control
 from orchestrator.up import state_folder
+from orchestrator.verdicts.outcome import judge
 
 
 def resume_run(lab: Lab, wanted: str | None, progress: Progress, say: Say, *, attempt: bool = False) -> Scripted:

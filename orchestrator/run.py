@@ -1,17 +1,14 @@
 """Carry out a plan: every trial in a fresh pod, each result kept before the next begins.
 
-A run killed at any moment loses at most the trial it was in, and resume.py carries it on. One run at a time: a lock in
-the lab's state folder. The order in which results are kept is carry.py's.
+A run killed at any moment loses at most the trial it was in, and resume.py carries it on. One run at a time (lock.py).
+The order in which results are kept is carry.py's, and how the run judges itself verdicts/outcome.py's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,12 +22,13 @@ from orchestrator.containers.control import ControlPlane, control_state
 from orchestrator.containers.engine import Say
 from orchestrator.containers.labels import STANDING, Owner, current_owner, lab_id
 from orchestrator.containers.nonce import new_nonce
-from orchestrator.errors import BadInput, EnvironmentMissing, Refused
+from orchestrator.errors import BadInput, Refused
 from orchestrator.foresee import plan_here
 from orchestrator.grafana import open_marks
 from orchestrator.guests import with_guests
 from orchestrator.hosts.facts import kernel_version
 from orchestrator.load.master import Master
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, Plan, Run, TrialResult
 from orchestrator.observe.exporter_client import Exporter
 from orchestrator.observe.marks import Marks
@@ -45,18 +43,8 @@ from orchestrator.results.mend import open_results
 from orchestrator.results.store import Store
 from orchestrator.trial import execute
 from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder
-from orchestrator.verdicts.validity import UNSUPPORTED, least_valid
+from orchestrator.verdicts.outcome import Outcome, judge
 from orchestrator.verifying.kept import FAILED, barred, unverified
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A finished run, and how it judges itself."""
-
-    run: Run
-    refused: tuple[str, ...]  # variants that failed verification
-    undecided: tuple[str, ...]  # pairings with too few valid trials, and how many; but for the unsupported
-    unsupported: tuple[str, ...] = ()  # variants whose technique this machine refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,50 +259,3 @@ def _overridden(lab: Lab, name: str, trials: int | None, seed: int | None) -> La
         seed=suite.seed if seed is None else seed,
     )
     return replace(lab, suites={**lab.suites, name: wanted})
-
-
-def judge(run: Run) -> Outcome:
-    """Return which variants were refused, which pairings have too few valid trials, which variants cannot run here."""
-    refused = {t.spec.variant for t in run.trials if t.void and t.void.startswith("refused: ")}
-    # Of an ablation the trials with all settings in place: that one cannot run without a setting may be its finding.
-    whole = [t for t in run.trials if not t.spec.reverted]
-    valid = Counter((t.spec.variant, t.spec.scenario) for t in whole if t.void is None)
-    unsupported = {t.spec.variant for t in run.trials if t.void and t.void.startswith(UNSUPPORTED)}
-    planned = Counter((s.variant, s.scenario) for s in run.plan.trials if not s.reverted)
-    undecided = tuple(
-        f"{variant} on {scenario} ({valid[variant, scenario]} of {n}, {least_valid(n)} needed)"
-        for (variant, scenario), n in planned.items()
-        if valid[variant, scenario] < least_valid(n) and (variant not in unsupported or not valid)
-    )
-    return Outcome(run, tuple(sorted(refused)), undecided, tuple(sorted(unsupported)))
-
-
-@contextlib.contextmanager
-def only_one(state: Path, verb: str) -> Iterator[None]:
-    """Hold the lab's lock. Raises EnvironmentMissing naming who holds it, or why there can be none.
-
-    A killed holder's lock is free at once.
-    """
-    lock = state / "lock"
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        file = lock.open("a+")
-    except OSError as error:
-        raise EnvironmentMissing(f"{lock}: cannot be written: {error.strerror}. Try: ls -ld {state}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise EnvironmentMissing(
-                f"another command is at work on this lab: {file.read().strip() or 'unknown'}. Wait for it, or stop it"
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(f"lab {verb}, pid {os.getpid()}")
-        file.flush()
-        try:
-            yield
-        finally:
-            file.seek(0)
-            file.truncate()

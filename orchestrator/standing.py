@@ -16,10 +16,10 @@ from orchestrator.containers.labels import STANDING, current_owner, lab_id
 from orchestrator.errors import BadInput
 from orchestrator.grafana import grafana_page
 from orchestrator.guests import check_guests, forget_guests, keep_guests, with_guests
+from orchestrator.lock import only_one
 from orchestrator.model import Lab
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import PageRow, VariantRow
-from orchestrator.run import only_one
 from orchestrator.units import shown
 from orchestrator.up import Ground, bring_up_control, make_site, prepare, state_folder, wait_scraped
 

@@ -20,9 +20,9 @@ from orchestrator.hosts.tuning import (
     refuse_writing,
     restore,
 )
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, Profile
 from orchestrator.planning.hostsettings import Change, decide
-from orchestrator.run import only_one
 from orchestrator.up import state_folder
 
 

@@ -1,21 +1,22 @@
-/* The first rung: the programs of probes.bpf.c, loaded, attached, summed over the CPUs and put into words. */
+/* The first rung: the programs of probes.bpf.c, told who is counted, loaded and attached. What they count is read by
+ * tables.c. */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "names.h"
 #include "probes.skel.h"
 #include "rung.h"
+#include "tables.h"
 #include "tally.h"
 
 static struct probes_bpf *probes;
-static struct names reset_reasons, drop_reasons, uring_ops;
+static struct tables tables;
 static char last_words[256]; /* of libbpf, which explains on its way what its error code does not */
 
 /* What a program needs besides the BPF syscall; without its tracepoint it is left out and named. */
@@ -93,9 +94,9 @@ static int begin(const struct target *target, struct json *missing, char *why, s
     struct btf *btf = btf__load_vmlinux_btf();
     if (!btf)
         return refuse(why, why_size, "/sys/kernel/btf/vmlinux cannot be read", errno);
-    reset_reasons = names_of_enum(btf, "sk_rst_reason", "SK_RST_REASON_");
-    drop_reasons = names_of_enum(btf, "skb_drop_reason", "SKB_DROP_REASON_");
-    uring_ops = names_of_enum(btf, "io_uring_op", "IORING_OP_");
+    tables.reset_reasons = names_of_enum(btf, "sk_rst_reason", "SK_RST_REASON_");
+    tables.drop_reasons = names_of_enum(btf, "skb_drop_reason", "SKB_DROP_REASON_");
+    tables.uring_ops = names_of_enum(btf, "io_uring_op", "IORING_OP_");
     probes = probes_bpf__open();
     if (!probes) {
         int error = errno;
@@ -140,184 +141,18 @@ static int begin(const struct target *target, struct json *missing, char *why, s
     error = probes_bpf__attach(probes);
     if (error)
         return refuse(why, why_size, "the programs cannot be attached", -error);
+    tables.programs = probes->obj;
+    tables.tallies = bpf_map__fd(probes->maps.tallies);
+    tables.errors = bpf_map__fd(probes->maps.errors);
+    tables.drops = bpf_map__fd(probes->maps.drops);
+    tables.reset_tells_reason = probes->rodata->reset_tells_reason;
     probes->bss->counting = 1;
     return 0;
 }
 
-/* Sum the CPUs' tallies. Returns 0 or -1. */
-static int sum_tallies(struct tally *sum)
-{
-    int cpus = libbpf_num_possible_cpus();
-    size_t stride = (sizeof(struct tally) + 7) & ~(size_t)7;
-    char *all = cpus > 0 ? malloc(stride * (size_t)cpus) : NULL;
-    __u32 zero = 0;
-    if (!all || bpf_map_lookup_elem(bpf_map__fd(probes->maps.tallies), &zero, all) != 0) {
-        free(all);
-        return -1;
-    }
-    memset(sum, 0, sizeof *sum);
-    for (int cpu = 0; cpu < cpus; cpu++) {
-        const __u64 *from = (const __u64 *)(all + stride * (size_t)cpu); /* a tally is nothing but counts */
-        __u64 *to = (__u64 *)sum;
-        for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
-            to[i] += from[i];
-    }
-    free(all);
-    return 0;
-}
-
-/* Sum one key of a table over the CPUs; 0 for a key that is gone. */
-static __u64 sum_key(int table, const void *key)
-{
-    int cpus = libbpf_num_possible_cpus();
-    __u64 *each = cpus > 0 ? calloc((size_t)cpus, sizeof *each) : NULL, sum = 0;
-    if (each && bpf_map_lookup_elem(table, key, each) == 0)
-        for (int cpu = 0; cpu < cpus; cpu++)
-            sum += each[cpu];
-    free(each);
-    return sum;
-}
-
-/* errors: call -> errno -> count. The table is in no order, so each call's errors are gathered first. */
-static void write_errors(struct json *json)
-{
-    int table = bpf_map__fd(probes->maps.errors);
-    struct {
-        struct error_key key;
-        __u64 count;
-    } found[2048];
-    size_t count = 0;
-    struct error_key key, *before = NULL;
-    while (count < sizeof found / sizeof *found && bpf_map_get_next_key(table, before, &key) == 0) {
-        found[count].key = key;
-        found[count++].count = sum_key(table, &key);
-        before = &key;
-    }
-    char buffer[32];
-    json_open(json, "errors");
-    for (__u32 call = 0; call < SYSCALLS; call++) {
-        int is_open = 0;
-        for (size_t i = 0; i < count; i++) {
-            if (found[i].key.syscall != call)
-                continue;
-            if (!is_open)
-                json_open(json, syscall_name(call, buffer));
-            is_open = 1;
-            json_count(json, errno_name(found[i].key.error, buffer), found[i].count);
-        }
-        if (is_open)
-            json_close(json);
-    }
-    json_close(json);
-}
-
-static void write_drops(struct json *json)
-{
-    int table = bpf_map__fd(probes->maps.drops);
-    __u32 key, *before = NULL;
-    char buffer[32];
-    json_open(json, "drops");
-    while (bpf_map_get_next_key(table, before, &key) == 0) {
-        json_count(json, name_of(&drop_reasons, key, buffer), sum_key(table, &key));
-        before = &key;
-    }
-    json_close(json);
-}
-
-static void write_latency(struct json *json, const struct tally *tally)
-{
-    __u64 count = 0;
-    char above[32];
-    json_open(json, "runqueue_latency");
-    json_open(json, "below_ns"); /* not cumulative: each bucket's own count by its upper edge */
-    for (__u32 i = 0; i < LATENCY_BUCKETS; i++) {
-        if (!tally->latency[i])
-            continue;
-        count += tally->latency[i];
-        snprintf(above, sizeof above, "%llu", (unsigned long long)latency_above(i));
-        json_count(json, above, tally->latency[i]);
-    }
-    json_close(json);
-    json_count(json, "sum_ns", tally->latency_ns);
-    json_count(json, "count", count);
-    json_close(json);
-}
-
-static void write_tcp(struct json *json, const struct tally *tally)
-{
-    char buffer[32];
-    json_open(json, "tcp");
-    json_open(json, "reset_sent");
-    for (unsigned int i = 0; i < RESET_REASONS; i++)
-        if (tally->resets_sent[i])
-            json_count(json, probes->rodata->reset_tells_reason ? name_of(&reset_reasons, i, buffer) : "not told",
-                       tally->resets_sent[i]);
-    json_close(json);
-    json_count(json, "reset_received", tally->resets_received);
-    json_count(json, "retransmit", tally->retransmits);
-    json_count(json, "retransmit_failed", tally->retransmits_failed);
-    json_count(json, "opened_active", tally->opened_active);
-    json_count(json, "opened_passive", tally->opened_passive);
-    json_count(json, "closed", tally->closed);
-    json_close(json);
-}
-
-/* Events that a program missed because it was running on that CPU already (bpf_prog_info.recursion_misses). */
-static __u64 count_misses(void)
-{
-    __u64 misses = 0;
-    struct bpf_program *program;
-    bpf_object__for_each_program(program, probes->obj) {
-        struct bpf_prog_info info = {0};
-        __u32 size = sizeof info;
-        int fd = bpf_program__fd(program);
-        if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
-            misses += info.recursion_misses;
-    }
-    return misses;
-}
-
 static int write_counts(struct json *json, char *why, size_t why_size)
 {
-    static struct tally tally;
-    char buffer[32];
-    if (sum_tallies(&tally) != 0) {
-        snprintf(why, why_size, "eBPF: the counts cannot be read: %s", strerror(errno));
-        return -1;
-    }
-    json_open(json, "syscalls");
-    for (unsigned int i = 0; i < SYSCALLS; i++)
-        if (tally.syscalls[i])
-            json_count(json, syscall_name(i, buffer), tally.syscalls[i]);
-    json_close(json);
-    write_errors(json);
-    json_open(json, "epoll");
-    json_count(json, "returns", tally.epoll_returns);
-    json_count(json, "events", tally.epoll_events);
-    json_close(json);
-    json_open(json, "switches");
-    json_count(json, "voluntary", tally.switches[VOLUNTARY]);
-    json_count(json, "involuntary", tally.switches[INVOLUNTARY]);
-    json_close(json);
-    json_open(json, "wakeups");
-    json_count(json, "woken", tally.wakeups[WOKEN]);
-    json_count(json, "new", tally.wakeups[WOKEN_NEW]);
-    json_close(json);
-    write_latency(json, &tally);
-    write_tcp(json, &tally);
-    write_drops(json);
-    json_open(json, "uring");
-    for (unsigned int i = 0; i < URING_OPS; i++)
-        if (tally.uring_requests[i])
-            json_count(json, name_of(&uring_ops, i, buffer), tally.uring_requests[i]);
-    json_close(json);
-    json_open(json, "lost"); /* 0 wherever counts are exact */
-    json_count(json, "recursion", count_misses());
-    json_count(json, "errors", tally.no_room_errors);
-    json_count(json, "drops", tally.no_room_drops);
-    json_count(json, "woken", tally.no_room_woken);
-    json_close(json);
-    return 0;
+    return write_tables(json, &tables, why, why_size);
 }
 
 static void end(void)

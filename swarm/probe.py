@@ -4,28 +4,23 @@ JSON in, JSON out: {"ok", "variant", "checks": [{"name", "ok", "expected", "seen
 host, port, speaks (http or raw), fixed_delay, delay_s, ready_s (default 10); where null they are not checked: backlog,
 nonce (what LAB_NONCE told the server), instances (how many processes share the port). lacks: what the variant declares
 not to keep, which is not asked for. Of an existing image: routes (plain, delay -> its own path) and body, its answer.
-Standard library and blocking sockets only. Every clean check reads what it is sent before it closes, so that the
-aborts counted at the end are the server's. The contract: servers/CONTRACT.md.
+Standard library only. What is asked and what a right answer is: exchanges.py. The contract: servers/CONTRACT.md.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from swarm.blocking import Client, render
-from swarm.http1 import Answer, ClosedEarly, Malformed
+from swarm.exchanges import Check, Exchanges
+from swarm.http1 import ClosedEarly, Malformed
 from swarm.sockdiag import listeners
 
-BODY = b"Hello, world!"
-ANSWER_S = 1.5  # a right answer takes a millisecond; a server that hangs must not hang the probe
 ALL_S = 12.0  # for all checks together, beside the variant's own delay
-SLACK_S = 0.001  # a timer may round a millisecond down
 DELAY_MS = 50  # what is asked of /delay
 
 # Check -> the words of `lacks` that excuse it: routes, and ids of lab verify's checks (orchestrator/contract/table.py).
@@ -47,22 +42,16 @@ EXCUSES = {
     "malformed request": ("plain", "request-line-bad"),
 }
 
-Check = tuple[bool, str, str]  # ok, expected, seen
 
-
-class Contract:
-    """The checks, in the order they run. `host` and `port`: the server under test."""
+class Contract(Exchanges):
+    """The checks, in the order they run."""
 
     def __init__(self, told: dict[str, Any]):
-        self.host, self.port = told["host"], int(told["port"])
+        super().__init__(told)
         self.speaks, self.fixed_delay = told.get("speaks", "http"), bool(told.get("fixed_delay"))
-        self.delay_s = float(told.get("delay_s") or 0.0)
         self.backlog: Any = told.get("backlog")
-        self.nonce: str | None = told.get("nonce")
-        self.instances: int | None = told.get("instances")
         self.lacks = frozenset(told.get("lacks") or ())
         self.routes: dict[str, str] = told.get("routes") or {}
-        self.body = str(told.get("body") or "").encode() or BODY
 
     def checks(self) -> Iterator[tuple[str, Callable[[], Check]]]:
         """Return name and check of all that nothing declared excuses."""
@@ -105,128 +94,6 @@ class Contract:
         if template := self.routes.get("delay"):
             late = template.replace("{ms}", str(DELAY_MS))
             yield f"GET {late}", lambda: self.delayed(late, DELAY_MS / 1000)
-
-    def connect(self, patience_s: float = ANSWER_S) -> Client:
-        return Client(self.host, self.port, patience_s)
-
-    def plain(self) -> Check:
-        with self.connect() as client:
-            got = client.ask("/plain")
-        wrong = []
-        if got.status != 200:
-            wrong.append(f"status {got.status}")
-        if got.headers.get("content-type", "").partition(";")[0].strip() != "text/plain":
-            wrong.append(f"Content-Type {got.headers.get('content-type')!r}")
-        if got.headers.get("content-length") != "13":
-            wrong.append(f"Content-Length {got.headers.get('content-length')!r}")
-        if not got.headers.get("server"):
-            wrong.append("no Server")
-        if not is_date(got.headers.get("date", "")):
-            wrong.append(f"Date {got.headers.get('date')!r}")
-        if got.body != BODY:
-            wrong.append(f"body {got.body[:40]!r}")
-        return not wrong, f"200, text/plain, 13 bytes, Server, Date, {BODY!r}", ", ".join(wrong) or "just that"
-
-    def keep_alive(self) -> Check:
-        with self.connect() as client:
-            seen = [client.ask("/plain") for _ in range(2)]
-        right = all(answer.status == 200 and answer.keeps_alive and answer.body == BODY for answer in seen)
-        return right, "two right answers on one connection", _tell(*seen)
-
-    def closes(self, headers: str, version: str) -> Check:
-        with self.connect() as client:
-            got = client.ask("/plain", headers=headers, version=version)
-            after = client.drain()
-        right = got.status == 200 and got.body == BODY and not after
-        return right, "a right answer, then the end", f"{_tell(got)}, then {after[:40]!r} and the end"
-
-    def pipelining(self) -> Check:
-        first, third = os.urandom(8).hex().encode(), os.urandom(8).hex().encode()
-        with self.connect() as client:
-            client.send(render("/echo", "POST", "", first) + render("/plain") + render("/echo", "POST", "", third))
-            bodies = [client.answer().body for _ in range(3)]
-        return bodies == [first, BODY, third], f"{[first, BODY, third]}", f"{bodies}"
-
-    def delayed(self, path: str, delay_s: float) -> Check:
-        begun_s = time.monotonic()
-        with self.connect(delay_s + ANSWER_S) as client:
-            got = client.ask(path)
-        took_s = time.monotonic() - begun_s
-        right = got.status == 200 and got.body == self.body and took_s >= delay_s - SLACK_S
-        return right, f"200 and {self.body[:40]!r} after at least {delay_s:.3f} s", f"{_tell(got)} after {took_s:.3f} s"
-
-    def raw_exchange(self) -> Check:
-        message = f"{int.from_bytes(os.urandom(5), 'big') % 10**12:012d}\n".encode()
-        begun_s = time.monotonic()
-        with self.connect(self.delay_s + ANSWER_S) as client:
-            client.send(message)
-            got = client.drain()
-        took_s = time.monotonic() - begun_s
-        right = got == message and took_s >= self.delay_s - SLACK_S
-        expected = f"{message!r} and the end after at least {self.delay_s:.3f} s"
-        return right, expected, f"{got[:40]!r} after {took_s:.3f} s"
-
-    def delay_out_of_range(self) -> Check:
-        seen = []
-        for ms in ("120001", "-1"):
-            with self.connect() as client:
-                seen.append(client.ask(f"/delay?ms={ms}"))
-        return all(answer.status == 400 for answer in seen), "400 for ms=120001 and ms=-1", _tell(*seen)
-
-    def echo(self, *, chunked: bool) -> Check:
-        body = os.urandom(600).hex().encode()
-        with self.connect() as client:
-            if chunked:
-                parts = (body[:1], body[1:500], body[500:])
-                chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
-                client.send(render("/echo", "POST", "Transfer-Encoding: chunked\r\n") + chunks)
-                got = client.answer()
-            else:
-                got = client.ask("/echo", "POST", body=body)
-        right = got.status == 200 and got.body == body
-        return right, f"200 and the same {len(body)} bytes", "just that" if right else _tell(got)
-
-    def status(self, path: str, status: int) -> Check:
-        with self.connect() as client:
-            got = client.ask(path)
-        return got.status == status, str(status), _tell(got)
-
-    def healthz(self) -> Check:
-        with self.connect() as client:
-            got = client.ask("/healthz")
-        shown = got.headers.get("lab-nonce")
-        if self.nonce is None:
-            return got.status == 200, "200", _tell(got)
-        right = got.status == 200 and shown == self.nonce
-        return right, f"200 with Lab-Nonce: {self.nonce}", f"{got.status} with {'none' if shown is None else shown}"
-
-    def stats(self) -> Check:
-        keys = ("accepted", "active", "held", "threads")
-        expected = f"JSON with the numbers {', '.join(keys)}"
-        with self.connect() as client:
-            got = client.ask("/stats")
-        try:
-            told = json.loads(got.body)
-            right = got.status == 200 and all(is_count(told.get(key)) for key in keys)
-            if self.instances is not None:
-                expected += f" and instance below {self.instances}"
-                right = right and is_count(told.get("instance")) and told["instance"] < self.instances
-        except (ValueError, AttributeError):
-            right = False
-        return right, expected, f"{got.status} {got.body[:200]!r}"
-
-    def malformed(self) -> Check:
-        with self.connect() as client:
-            try:
-                client.send(b"NOT A REQUEST\r\n\r\n")
-                seen = client.drain()[:12]
-            except TimeoutError:
-                seen = b"neither"
-            except ConnectionError:
-                seen = b""  # closing with unread bytes resets: that is a close
-        after = self.status("/plain", 200)
-        right = (not seen or seen.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))) and after[0]
-        return right, "4xx or a close, and /plain still served", f"{seen!r}, then {after[2]}"
 
     def backlog_in_force(self) -> Check:
         most = int(Path("/proc/sys/net/core/somaxconn").read_text())
@@ -282,29 +149,12 @@ def compare_aborts(before: dict[str, int], after: dict[str, int]) -> Check:
     return not grown, "TCPAbortOn* unchanged", f"{grown or 'unchanged'}"
 
 
-def is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def is_date(text: str) -> bool:
-    """Return whether `text` is an HTTP date (RFC 9110, 5.6.7, the form that senders must use)."""
-    try:
-        time.strptime(text, "%a, %d %b %Y %H:%M:%S GMT")
-    except ValueError:
-        return False
-    return True
-
-
 def _result(name: str, check: Callable[[], Check]) -> dict[str, Any]:
     try:
         ok, expected, seen = check()
     except (OSError, Malformed, ClosedEarly) as error:
         ok, expected, seen = False, "an answer", f"{type(error).__name__}: {error}"
     return {"name": name, "ok": ok, "expected": expected, "seen": seen}
-
-
-def _tell(*answers: Answer) -> str:
-    return " and ".join(f"{answer.status} {answer.body[:40]!r}" for answer in answers)
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ STORY = frozenset(
     {
         "trial",
         "carry",
+        "lock",
         "run",
         "resume",
         "transfer",

@@ -1,7 +1,7 @@
 """Turn a plan into the document that `lab plan --json` prints.
 
-The plan's fields by their names in model.py, and beside them what a reader would otherwise have to work out: each
-trial's limit and what binds, what is impossible, what was assumed, how far more machines would go.
+The plan's fields by their names in model/planned.py, and beside them what a reader would otherwise have to work out:
+each trial's limit and what binds, what is impossible, what was assumed, how far more machines would go.
 """
 
 from __future__ import annotations

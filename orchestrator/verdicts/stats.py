@@ -21,7 +21,7 @@ def _errors_ratio(metrics: Metrics) -> float | None:
     return sum(metrics.errors.values()) / metrics.requests if metrics.requests else None
 
 
-# Label stat -> how it is read. What each means and in which unit: model.py, Metrics.
+# Label stat -> how it is read. What each means and in which unit: model/seen.py, Metrics.
 STATS: Mapping[str, Callable[[Metrics], float | None]] = {
     "throughput_per_second": lambda m: m.throughput_per_s,
     "p50_seconds": lambda m: m.p50_s,

@@ -28,10 +28,10 @@ from orchestrator.containers.talk import log_of
 from orchestrator.contract.table import ITEMS
 from orchestrator.errors import BadInput, NotReady, Unsupported
 from orchestrator.hosts.facts import kernel_version
+from orchestrator.lock import only_one
 from orchestrator.model import Lab, Profile, Variant
 from orchestrator.report.progress import Progress
 from orchestrator.report.remaining import Step
-from orchestrator.run import only_one
 from orchestrator.units import shown
 from orchestrator.up import Ground, make_site, prepare, state_folder
 from orchestrator.verdicts.conformance import CheckResult, Conformance, judged

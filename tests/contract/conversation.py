@@ -1,4 +1,7 @@
-"""One client of the planted server: read, answer, wait, close; the defects of each in their places."""
+"""One client of the planted server: its requests read, answered, waited for; the defects of each in their places.
+
+The bytes come and go in wire.py.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ import contextlib
 import errno
 import re
 import socket
-import struct
 import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from tests.contract.reading import BODY_MOST, HEAD_MOST, Chunks, Refused, Request, parse_head
+from tests.contract.wire import Gone, Wire
 
 if TYPE_CHECKING:
     from tests.contract.planted import Server
@@ -25,27 +28,18 @@ INPUT_MOST = 96 * 1024
 HELLO = b"Hello, world!"
 
 
-class Gone(Exception):
-    """The client has left, or was too slow."""
-
-
-class Connection:
+class Connection(Wire):
     def __init__(self, server: Server, sock: socket.socket):
-        self.server, self.sock, self.settings, self.planted = server, sock, server.settings, server.planted
+        super().__init__(sock, server.settings, server.planted)
+        self.server = server
         self.task: asyncio.Task[None] | None = None
-        self.data = bytearray()
-        self.out = b""
-        self.swapped = b""
-        self.replies = self.segments = 0  # segments: of one byte, in a row
+        self.replies = 0
         self.is_idle, self.in_body, self.in_delay = True, False, False
 
     async def serve(self) -> None:
         was_reset = False
         try:
-            self.reader, self.writer = await asyncio.open_connection(sock=self.sock)
-            if self.planted == "tcp-nodelay":  # asyncio sets it on its own
-                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-            self.writer.transport.set_write_buffer_limits(0)
+            await self.open()
             await self.talk()
         except Gone:
             was_reset = self.planted == "no-aborts"
@@ -62,23 +56,6 @@ class Connection:
             self.writer.close()
             self.server.active -= 1
             self.server.connections.discard(self)
-
-    def reset(self) -> None:
-        with contextlib.suppress(OSError):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    # ---- reading ----
-
-    async def fill(self, deadline_s: float | None) -> None:
-        left_s = None if deadline_s is None else deadline_s - time.monotonic()
-        try:
-            data = await asyncio.wait_for(self.reader.read(65536), left_s)
-        except TimeoutError:
-            raise Gone from None
-        self.segments = self.segments + 1 if len(data) == 1 else 0
-        if not data:
-            raise Gone
-        self.data += data
 
     async def head(self, *, is_first: bool) -> bytes:
         """Return the next head without its empty line. Raises Refused or Gone."""
@@ -147,8 +124,6 @@ class Connection:
             await self.fill(deadline_s)
             self.in_body = False
 
-    # ---- answering ----
-
     async def talk(self) -> None:
         is_first = True
         while True:
@@ -181,39 +156,6 @@ class Connection:
         if self.planted == "http10-closes" and request.is_old:
             return True
         return request.keeps_alive and not self.server.is_draining
-
-    async def send(self, data: bytes) -> None:
-        if self.planted == "pipelined-ten" and self.data.count(b"POST /echo") == 4 and not self.swapped:
-            self.swapped = data  # comes behind the next one
-            return
-        self.out += data + self.swapped
-        self.swapped = b""
-
-    async def flush(self) -> None:
-        data, self.out = self.out, b""
-        if not data:
-            return
-        self.writer.write(data)
-        limit_s = None if self.planted == "slow-reader" else self.settings.body_timeout_s
-        try:
-            await asyncio.wait_for(self.writer.drain(), limit_s)
-        except TimeoutError:
-            self.writer.transport.abort()
-            raise Gone from None
-
-    async def linger(self) -> None:
-        """Discard what still comes, so that the refusal can be read."""
-        if self.planted != "no-abort-on-refusal":
-            with contextlib.suppress(OSError):
-                self.writer.write_eof()
-        limit_s = {"lingering-close": 0.1, "linger-ends": 60.0}.get(self.planted, self.settings.linger_s)
-        deadline_s = time.monotonic() + limit_s
-        with contextlib.suppress(TimeoutError):
-            while await asyncio.wait_for(self.reader.read(65536), deadline_s - time.monotonic()):
-                if time.monotonic() > deadline_s:
-                    break
-        if self.planted == "no-abort-on-refusal":
-            self.reset()
 
     def render(
         self, status: int, request: Request | None, body: bytes = b"", kind: str = "text/plain", more: str = ""

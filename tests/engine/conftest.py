@@ -21,6 +21,7 @@ import yaml
 
 from orchestrator.containers.engine import find_engine
 from orchestrator.containers.labels import LAB, lab_id
+from tests.engine.browser import open_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIANTS = ("seed-go", "seed-c", "go-nethttp", "c-threads", "c-epoll", "py-asyncio")
@@ -113,25 +114,11 @@ def make_lab(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFacto
         yield make
 
 
-BROWSER_FLAGS = (
-    "headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
-    "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1400,1400",
-)  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Debian's chromium, which keeps what its console said."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
     assert shutil.which("chromium") and shutil.which("chromedriver"), "make test installs chromium-driver"
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for flag in BROWSER_FLAGS:
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver = open_browser(keeps_log=True)
     try:
         yield driver
     finally:

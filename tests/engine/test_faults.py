@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 import urllib.parse
@@ -17,6 +16,8 @@ import pytest
 
 from orchestrator.containers.labels import LAB, ROLE
 from tests.engine.conftest import PORTS, ROOT, VARIANTS, LabFile
+from tests.engine.locustfiles import FOREIGN, OWN, write
+from tests.engine.turncoat import make_turncoat
 
 WEB = f"http://127.0.0.1:{PORTS['web_port']}"
 DEADLINE_S = 120.0
@@ -47,38 +48,10 @@ SUITES = {
     },
 }  # fmt: skip
 
-# Sound for as many answers as verification and warm-up take, and then nothing but noise.
-TURNED = """
-
-_told = 0
-
-
-def _turn(sound):
-    def render(*given, **more):
-        global _told
-        _told += 1
-        return sound(*given, **more) if _told <= 1000 else b"\\x00\\xff no answer at all\\r\\n\\r\\n"
-
-    return render
-
-
-shared.protocol.render_usual = _turn(shared.protocol.render_usual)
-shared.app.render_hello = _turn(shared.app.render_hello)
-
-"""
-
 
 @pytest.fixture(scope="module")
 def lab(make_lab: Any, tmp_path_factory: pytest.TempPathFactory) -> LabFile:
-    turncoat = tmp_path_factory.mktemp("servers") / "turncoat"
-    shutil.copytree(ROOT / "servers" / "py-asyncio", turncoat)
-    manifest = (turncoat / "variant.toml").read_text().replace('name = "py-asyncio"', 'name = "turncoat"')
-    (turncoat / "variant.toml").write_text(manifest)
-    for module in turncoat.glob("*.py"):
-        module.write_text(module.read_text().replace('"py-asyncio"', '"turncoat"').replace("py-asyncio", "turncoat"))
-    source = turncoat / "server.py"
-    imports, main = source.read_text().split("if __name__", 1)
-    source.write_text(f"{imports}import shared.app\nimport shared.protocol{TURNED}if __name__{main}")
+    turncoat = make_turncoat(tmp_path_factory.mktemp("servers"))
     variants = [{"path": str(ROOT / "servers" / name)} for name in VARIANTS] + [{"path": str(turncoat)}]
     made: LabFile = make_lab(scenarios=SCENARIOS, suites=SUITES, variants=variants, arena={"variants": ["c-epoll"]})
     made.run("build", timeout_s=900)
@@ -198,51 +171,6 @@ def test_garbage_is_counted_as_malformed_by_both_kinds_of_users(lab: LabFile) ->
         assert "malformed answer" in trial["metrics"]["errors"] or "malformed answer" in str(trial["void"]), name
         assert "ended during the trial" not in (trial["void"] or ""), name
     assert "malformed" in done.stdout
-
-
-OWN = """
-from locust import FastHttpUser, constant_throughput, task
-from swarm import EngineUser
-
-
-class Crowd(EngineUser):
-    fixed_count = 1
-    connections = 40
-    path = "/delay"
-    delay_s = 0.05
-
-
-class Mine(FastHttpUser):
-    wait_time = constant_throughput(20)
-
-    @task(3)
-    def plain(self):
-        self.client.get("/plain")
-
-    @task
-    def slow(self):
-        self.client.get("/delay?ms=10", name="/delay")
-"""
-FOREIGN = """
-from locust import FastHttpUser, constant_throughput, task
-
-
-class Abroad(FastHttpUser):
-    wait_time = constant_throughput(20)
-
-    @task
-    def plain(self):
-        self.client.get("/plain")
-
-    @task
-    def abroad(self):
-        self.client.get("http://192.0.2.1/plain", name="abroad")
-"""
-
-
-def write(folder: Path, text: str) -> str:
-    (folder / "mine.py").write_text(text)
-    return str(folder / "mine.py")
 
 
 def test_a_persons_own_locustfile_loads_a_variant(lab: LabFile, tmp_path: Path, client: docker.DockerClient) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from orchestrator.containers.labels import LAB
 from orchestrator.containers.launch import run_inside
+from tests.engine.browser import open_browser, start_swarm, text
 from tests.engine.conftest import FULL, PORTS, ROOT, VARIANTS, LabFile
 
 WEB = f"http://127.0.0.1:{PORTS['web_port']}"
@@ -158,26 +159,10 @@ def test_a_planted_defect_fails_verification(standing: LabFile, client: docker.D
 )
 def test_a_person_starts_a_swarm_in_the_web_ui(standing: LabFile, tmp_path: Path) -> None:
     """Choosing a scenario and two variants and pressing start brings a row of statistics for each."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for flag in (
-        "headless=new",
-        "no-sandbox",
-        "disable-gpu",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "disable-dev-shm-usage",
-        "window-size=1400,1400",
-    ):
-        options.add_argument(f"--{flag}")
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver = open_browser()
     try:
         driver.get(WEB)
         wait = WebDriverWait(driver, 30)
@@ -186,34 +171,13 @@ def test_a_person_starts_a_swarm_in_the_web_ui(standing: LabFile, tmp_path: Path
         wait.until(lambda d: {"c-epoll /plain", "go-nethttp /plain"} <= rows_with_requests())
         wait.until(lambda d: all(f"{v} /plain" in text(d) for v in ("c-epoll", "go-nethttp")))
         driver.save_screenshot(str(tmp_path / "running.png"))
-        log: Any = driver.get_log("browser")  # type: ignore[no-untyped-call]
+        log: Any = driver.get_log("browser")
 
         assert "seed-c" not in text(driver)
         assert [] == [entry for entry in log if entry["level"] == "SEVERE"]
     finally:
         driver.quit()
         urllib.request.urlopen(urllib.request.Request(f"{WEB}/stop", method="POST"), timeout=30).close()
-
-
-def start_swarm(driver: Any, variants: list[str]) -> None:
-    """Fill in Locust's start form and press its button."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import Select, WebDriverWait
-
-    driver.find_element(By.XPATH, "//button[contains(., 'Custom parameters')]").click()
-    WebDriverWait(driver, 10).until(lambda d: d.find_element(By.NAME, "scenario").is_displayed())
-    Select(driver.find_element(By.NAME, "scenario")).select_by_value("plain")
-    choice = Select(driver.find_element(By.NAME, "variants"))
-    for option in [str(o.get_attribute("value")) for o in choice.options]:
-        (choice.select_by_value if option in variants else choice.deselect_by_value)(option)
-    driver.find_element(By.XPATH, "//button[@type='submit']").click()
-
-
-def text(driver: Any) -> str:
-    """Return what a person reads on the page."""
-    from selenium.webdriver.common.by import By
-
-    return str(driver.find_element(By.TAG_NAME, "body").text)
 
 
 def rows_with_requests() -> set[str]:

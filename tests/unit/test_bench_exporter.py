@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.exporter import HELD, RATIO, Looked, add_lines
 from bench.lines import LINES, holds
 from bench.outcome import Outcome
-from bench.throughput import Slot
+from bench.wrk import Slot
 
 BY_NAME = {line.name: line for line in LINES}
 NAMES = [f"exporter: CPU at {count:,} held connections" for count in HELD]

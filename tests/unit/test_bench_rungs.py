@@ -6,7 +6,7 @@ import pytest
 
 from bench.lines import LINES
 from bench.rungs import RUNGS, ratio, spoilt_by
-from bench.throughput import Slot
+from bench.wrk import Slot
 
 
 def slot(per_s: float | None) -> Slot:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from dashboards.live import FACTS, QUANTILES, panels_of_a_trial
 from orchestrator.charted import RATE_OVER, Keeper, keep_charted
 from orchestrator.model import Metrics, TrialResult
 from orchestrator.results.series import list_tracks, read_tracks
+from tests.serving import serving
 from tests.unit.test_results_series import make_spec
 
 
@@ -58,12 +58,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def prometheus() -> Iterator[Prometheus]:
     server = Prometheus()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 def make_result(ago_s: float = 20.0) -> TrialResult:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from orchestrator import cli
 from orchestrator.errors import BadInput, NotReady
 from orchestrator.report.watching import Now
-from tests.unit.test_config_load import LAB, write_lab
+from tests.unit.lab_files import LAB, write_lab
 from tests.unit.test_watching import NOW
 
 

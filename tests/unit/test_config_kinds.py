@@ -10,7 +10,7 @@ from orchestrator.config.kinds import count_steps
 from orchestrator.config.load import load_lab
 from orchestrator.errors import BadInput
 from orchestrator.model import Ramp, Scenario
-from tests.unit.test_config_load import write_manifest
+from tests.unit.lab_files import write_manifest
 
 LAB = """\
 profiles:

@@ -8,67 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.load import FIGURES, load_lab
-from orchestrator.errors import BadInput
 from orchestrator.model import Keep, Nightly, Notify, Scenario
 from orchestrator.verdicts import compare
-
-ROOT = Path(__file__).parents[2]
-SIX = ["c-epoll", "c-threads", "go-nethttp", "py-asyncio", "seed-c", "seed-go"]
-
-LAB = """\
-profiles:
-  default:
-    summary: two
-      lines
-    sysctls: {net.core.somaxconn: 4096, net.ipv4.ip_local_port_range: "1024  65535"}
-    nofile: 4096
-    server_cpus: 3
-    load_cpus: 0,2
-scenarios:
-  plain: &plain {kind: closed, connections: 50, measure: 6s, summary: no}
-  again: *plain
-  wait: {kind: hold, connections: 200, delay: 250ms}
-suites:
-  quick: {scenarios: [plain, wait], variants: all, trials: 2, seed: 7}
-"""
-
-
-def write_lab(folder: Path, *variants: str, text: str = LAB) -> Path:
-    """Write a lab file with sound manifests beside it; return the file's path."""
-    for name in variants:
-        write_manifest(folder / "servers" / name)
-    path = folder / "lab.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def write_manifest(folder: Path, **changes: str) -> Path:
-    """Write a sound variant.toml but for the keys given as TOML text; "" leaves a key out."""
-    keys = {
-        "name": f'"{folder.name}"',
-        "summary": '"a server"',
-        "language": '"c"',
-        "technique": '"one loop"',
-        "runtime": '"c"',
-        "speaks": '"http"',
-        "port": "8080",
-        "fixed_delay": "false",
-        "processes": '"reuseport"',
-        "kernel_least": '"4.5"',
-        "deviations": '["none to speak of"]',
-        **changes,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    text = "".join(f"{key} = {value}\n" for key, value in keys.items() if value)
-    (folder / "variant.toml").write_text(text, encoding="utf-8")
-    return folder / "variant.toml"
-
-
-def complaint_about(path: Path) -> str:
-    """Return the text of the BadInput that loading must raise, without the folder's name."""
-    with pytest.raises(BadInput) as caught:
-        load_lab(path)
-    return str(caught.value).replace(f"{path.parent}/", "")
+from tests.unit.lab_files import LAB, ROOT, SIX, complaint_about, write_lab
 
 
 def test_the_lab_file_of_this_repository_declares_what_the_issue_asks_for(tmp_path: Path) -> None:
@@ -172,94 +114,6 @@ def test_the_lab_knows_its_absolute_root(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path.resolve(), tmp_path.resolve() / "servers/c-epoll") == (lab.root, lab.variants["c-epoll"].folder)
 
 
-def test_a_manifest_becomes_a_variant(tmp_path: Path) -> None:
-    """Every key arrives, the kernel as two numbers."""
-    variant = load_lab(write_lab(tmp_path, "c-epoll")).variants["c-epoll"]
-
-    assert ("c-epoll", "c", "one loop", "c", "http", 8080, False, "reuseport", (4, 5), ("none to speak of",)) == (
-        variant.name,
-        variant.language,
-        variant.technique,
-        variant.runtime,
-        variant.speaks,
-        variant.port,
-        variant.fixed_delay,
-        variant.processes,
-        variant.kernel_least,
-        variant.deviations,
-    )
-
-
-def test_folders_that_start_with_an_underscore_are_no_variants(tmp_path: Path) -> None:
-    """Neither are those without a manifest."""
-    path = write_lab(tmp_path, "c-epoll", "_shared")
-    (tmp_path / "servers" / "notes").mkdir()
-
-    assert ["c-epoll"] == list(load_lab(path).variants)
-
-
-def test_the_variants_section_chooses_and_adds(tmp_path: Path) -> None:
-    """A folder elsewhere joins; one that is not listed stays out, even when it is broken."""
-    path = write_lab(tmp_path / "lab", "c-epoll", text=f"variants: [c-epoll, {{path: ../my-server}}]\n{LAB}")
-    write_manifest(tmp_path / "my-server")
-    write_manifest(tmp_path / "lab/servers/broken", speaks="8")
-    lab = load_lab(path)
-
-    assert (["c-epoll", "my-server"], ("c-epoll", "my-server")) == (list(lab.variants), lab.suites["quick"].variants)
-
-
-def test_a_lab_without_variants_is_refused(tmp_path: Path) -> None:
-    """'all' of nothing would plan nothing."""
-    complaint = complaint_about(write_lab(tmp_path))
-
-    assert "expected at least one variant, found no servers/*/variant.toml beside the lab file" in complaint
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"name": '"c-epol"'}, ":1 name: expected the folder's name, saw 'c-epol'; write name = \"c-epoll\""),
-        ({"speaks": '"https"'}, ":6 speaks: expected 'http' or 'raw', saw 'https'; write 'http'"),
-        ({"port": "80"}, ":7 port: expected at least 1,024, saw 80; write 1024 or more"),
-        ({"port": '"8080"'}, ":7 port: expected a whole number, saw '8080'; write it as in 8080"),
-        ({"fixed_delay": "1"}, ":8 fixed_delay: expected true or false, saw 1; write true or false"),
-        ({"processes": '"many"'}, ":9 processes: expected 'one', 'reuseport' or 'own', saw 'many'; write 'one'"),
-        ({"kernel_least": "5.10"}, ':10 kernel_least: expected major.minor in quotes, saw 5.1; write it as in "2.6"'),
-        ({"language": ""}, " language: missing; write 'language = \"c\"'"),
-        ({"langauge": '"c"', "language": ""}, ":11 langauge: unknown key; write 'language' (known: answers,"),
-        ({"runtime": '"../etc"'}, ":5 runtime: '../etc' is not a name; write at most 40"),
-        ({"deviations": '"none"'}, ":11 deviations: expected a list, saw 'none'; write [none]"),
-        ({"summary": "= 1"}, ':2: expected TOML, saw: Invalid value; write it as in: name = "c-epoll"'),
-        ({"summary": "[" * 5000}, ": expected TOML, saw: a value out of bounds (RecursionError); write it"),
-        ({"port": "9" * 5000}, ": expected TOML, saw: a value out of bounds (ValueError); write it"),
-        ({"summary": '"' + "x" * 70_000 + '"'}, ": expected a variant's manifest of at most 65,536 bytes, saw more"),
-    ],
-)
-def test_a_broken_manifest_is_refused_in_one_line(tmp_path: Path, changes: dict[str, str], expected: str) -> None:
-    """The line names the manifest, the key's line where it is certain, and what to write."""
-    path = write_lab(tmp_path)
-    write_manifest(tmp_path / "servers" / "c-epoll", **changes)
-
-    complaint = complaint_about(path)
-
-    assert f"servers/c-epoll/variant.toml{expected}" == complaint[: len(f"servers/c-epoll/variant.toml{expected}")]
-
-
-def test_a_faulty_manifest_is_not_also_called_unknown(tmp_path: Path) -> None:
-    """One slip of the pen is reported once."""
-    path = write_lab(tmp_path, text=LAB.replace("variants: all", "variants: [c-epoll]"))
-    write_manifest(tmp_path / "servers" / "c-epoll", port="80")
-
-    assert "servers/c-epoll/variant.toml:7 port: expected at least 1,024, saw 80; write 1024 or more" == (
-        complaint_about(path)
-    )
-
-
-def test_no_variant_may_be_called_all(tmp_path: Path) -> None:
-    """In lab.yaml that word stands for every variant."""
-    assert "'all' stands for every variant in lab.yaml" in complaint_about(write_lab(tmp_path, "all"))
-
-
 def test_loading_writes_nothing(tmp_path: Path) -> None:
     """`lab check` touches nothing: the folder is the same afterwards."""
     shutil.copytree(Path(__file__).parent / "broken", tmp_path / "lab")
@@ -338,9 +192,6 @@ def test_thresholds_are_fractions_by_the_metrics_names(tmp_path: Path) -> None:
 def test_every_figure_of_a_verdict_has_a_threshold_of_its_own() -> None:
     """The file's keys and the figures that are compared are the same set."""
     assert {figure.name for figure in compare.FIGURES} == set(FIGURES.values())
-
-
-# --- nightly ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_nightly_of_the_repository_can_decide(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.load import load_lab
-from tests.unit.test_config_load import LAB, complaint_about, write_lab, write_manifest
+from tests.unit.lab_files import LAB, complaint_about, write_lab, write_manifest
 
 SECCOMP = '{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}'
 IMAGE = {"runtime": "", "image": '"my/app:1.2"', "processes": "", "port": "9000", "routes": '{plain = "/hello"}'}

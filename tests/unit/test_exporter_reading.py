@@ -1,13 +1,10 @@
-"""A reading of a real process has the numbers that process is known to have; what fails is missing, never a number."""
+"""A reading of a real process has the numbers that process is known to have."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,82 +12,15 @@ import pytest
 
 from orchestrator.observe.exporter import anonymous
 from orchestrator.observe.exporter.anonymous import AT_ONCE_S, Counted, Instances
-from orchestrator.observe.exporter.counters import Counters
-from orchestrator.observe.exporter.errors import Absent, BadTarget, Unavailable
-from orchestrator.observe.exporter.look import Look, Value, Watched, watch
-from orchestrator.observe.exporter.pace import Budget, Pace
-from orchestrator.observe.exporter.reading import Ledger, Reading, take
-from orchestrator.observe.exporter.source import Source
-from orchestrator.observe.exporter.sources import SOURCES
-from orchestrator.observe.exporter.switches import Switches
+from orchestrator.observe.exporter.errors import BadTarget
+from orchestrator.observe.exporter.look import watch
+from orchestrator.observe.exporter.reading import Ledger
 from orchestrator.observe.exporter.target import Container, Target
-from orchestrator.observe.exporter.taskstats import TaskCounts, Taskstats
+from tests.unit.known_process import ROOT, Known, known, number, read
 
-ROOT = Path("/sys/fs/cgroup")
+__all__ = ["known"]  # pytest finds the fixture by this name
+
 pytestmark = pytest.mark.skipif(not ROOT.exists(), reason="no /sys/fs/cgroup: this is not Linux with cgroups mounted")
-
-# 7 threads beside the first; one epoll instance watching 5 pipes; 100 sleeps; then it says so and waits.
-KNOWN = """
-import os, select, sys, threading, time
-ends = [os.pipe() for _ in range(5)]
-epoll = select.epoll()
-for reader, _ in ends:
-    epoll.register(reader, select.EPOLLIN)
-stop = threading.Event()
-threads = [threading.Thread(target=stop.wait) for _ in range(7)]
-for thread in threads:
-    thread.start()
-for _ in range(100):
-    time.sleep(0.001)
-print(len(os.listdir("/proc/self/fd")) - 1, flush=True)
-sys.stdin.readline()
-stop.set()
-for thread in threads:
-    thread.join()
-print("joined", flush=True)
-sys.stdin.readline()
-"""
-
-
-class Known:
-    """The process of known behaviour."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", KNOWN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.open_fds = int(self.hear())
-
-    def hear(self) -> str:
-        assert self.process.stdout
-        return self.process.stdout.readline()
-
-    def tell(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def watched(self) -> Watched:
-        labels = {"run_id": "r", "scenario": "s", "variant": "known"}
-        return watch(Target("known", labels, (Container("", self.process.pid),)), ROOT)
-
-
-@pytest.fixture
-def known() -> Iterator[Known]:
-    known = Known()
-    yield known
-    known.process.kill()
-    known.process.communicate()
-
-
-def read(watched: Watched, ledger: Ledger | None = None, taskstats: Taskstats | None = None) -> Reading:
-    return take(watched, taskstats or Taskstats(), ledger or Ledger(), fresh=True)
-
-
-def number(reading: Reading, name: str) -> float:
-    value = reading.values.get(name)
-    assert isinstance(value, int | float), f"{name} is missing: {reading.missing.get(name)}"
-    return value
 
 
 def test_a_process_of_known_behaviour_is_read_as_it_is(known: Known) -> None:
@@ -230,143 +160,3 @@ def test_a_pid_that_is_not_there_cannot_be_registered() -> None:
     labels = {"run_id": "", "scenario": "", "variant": "x"}
     with pytest.raises(BadTarget, match=r"pid 4194305 is not alive .*pid_mode=host"):
         watch(Target("x", labels, (Container("", 4194305),)), ROOT)
-
-
-def test_without_taskstats_the_threads_are_walked_and_the_reading_says_so(known: Known) -> None:
-    """The fallback gives the same switches, a note, and a counted error."""
-
-    class Refused(Taskstats):
-        def read(self, tgid: int) -> TaskCounts:
-            raise PermissionError(1, "TASKSTATS: Operation not permitted")
-
-    ledger = Ledger()
-    reading = read(known.watched(), ledger, Refused())
-
-    assert number(reading, "context_switches_voluntary") >= 100
-    assert "Operation not permitted" in reading.notes["context_switches_voluntary"]
-    assert "delay accounting" in reading.missing["timeslices"]
-    assert 1 == ledger.totals()[1]["taskstats"]
-
-
-def test_a_failed_source_is_missing_counted_and_gives_no_value(known: Known) -> None:
-    """One broken source takes only its own values away."""
-
-    def broken(look: Look) -> dict[str, Value]:
-        raise Unavailable("broken on purpose")
-
-    ledger = Ledger()
-    sources = (*SOURCES[:1], Source("status", ("rss_bytes",), broken))
-    reading = take(known.watched(), Taskstats(), ledger, fresh=True, sources=sources)
-
-    assert "rss_bytes" not in reading.values
-    assert "broken on purpose" == reading.missing["rss_bytes"]
-    assert 8 == number(reading, "threads")
-    assert 1 == ledger.totals()[1]["status"]
-
-
-def test_what_is_absent_is_missing_and_no_failure(known: Known) -> None:
-    """A host without pressure files is in order; its reason stands where the number would."""
-
-    def absent(look: Look) -> dict[str, Value]:
-        raise Absent("not on this kernel")
-
-    ledger = Ledger()
-    sources = (*SOURCES[:1], Source("status", ("rss_bytes",), absent))
-    reading = take(known.watched(), Taskstats(), ledger, fresh=True, sources=sources)
-
-    assert "not on this kernel" == reading.missing["rss_bytes"]
-    assert not any(ledger.totals()[1].values())
-
-
-def test_a_dear_source_rests_and_a_reading_says_how_old_its_value_is(known: Known) -> None:
-    """Read once, kept after that, in samples and in readings alike; what failed stays missing as long."""
-    reads: list[float] = []
-
-    def dear(look: Look) -> dict[str, Value]:
-        reads.append(time.monotonic())
-        look.missing["uss_bytes"] = "not told"
-        return {"pss_bytes": len(reads)}
-
-    pace, ledger, watched = Pace(), Ledger(), known.watched()
-    sources = (*SOURCES[:1], Source("smaps_rollup", ("pss_bytes", "uss_bytes"), dear, Budget(0.001, least_s=60.0)))
-    first, sample, asked = (
-        take(watched, Taskstats(), ledger, fresh=fresh, pace=pace, sources=sources) for fresh in (False, False, True)
-    )
-
-    assert 1 == len(reads)
-    assert [1, 1, 1] == [number(each, "pss_bytes") for each in (first, sample, asked)]
-    assert "pss_bytes" not in sample.notes
-    assert "s ago" in asked.notes["pss_bytes"]
-    assert "not told" == asked.missing["uss_bytes"]
-
-
-def test_a_source_read_apart_is_shown_once_it_is_done_and_begun_once(known: Known) -> None:
-    """The first read is at once; the next ones are begun, and samples show the old value until they are over."""
-    reads: list[int] = []
-
-    def dump(look: Look) -> dict[str, Value]:
-        reads.append(len(look.members))
-        return {"pss_bytes": len(reads)}
-
-    pace, ledger, watched = Pace(), Ledger(), known.watched()
-    waiting: list[Callable[[], None]] = []
-    sources = (*SOURCES[:1], Source("smaps_rollup", ("pss_bytes",), dump, Budget(0.5, least_s=0.0, is_apart=True)))
-
-    def sample() -> float:
-        reading = take(
-            watched, Taskstats(), ledger, fresh=False, pace=pace, sources=sources, later=waiting.append
-        )  # fmt: skip
-        return number(reading, "pss_bytes")
-
-    assert [1, 1, 1] == [sample() for _ in range(3)]
-    assert 1 == len(waiting)
-    waiting.pop()()
-    assert [1, 1] == reads
-    assert 2 == sample()
-
-    watched.is_let_go = True
-    waiting.pop()()
-    assert [1, 1] == reads  # who was forgotten meanwhile is not looked at any more
-
-
-def test_faults_of_a_process_that_ended_stay_counted() -> None:
-    """Two processes had 5 and 7; one is gone, the other had two more."""
-    faults = Counters()
-    faults.follow({(1, 1): (5, 0), (2, 1): (7, 1)})
-
-    assert (14, 1) == faults.follow({(2, 1): (9, 1)})
-
-
-def test_switches_an_older_kernel_forgets_are_taken_from_its_run_queue_counts() -> None:
-    """A thread with 50 voluntary and 10 involuntary switches ended; both counters keep them."""
-    switches = Switches()
-    switches.follow({(1, 1): TaskCounts(voluntary=60, involuntary=12, timeslices=72, wait_s=1.0)})
-    totals = switches.follow({(1, 1): TaskCounts(voluntary=10, involuntary=2, timeslices=72, wait_s=1.0)})
-
-    assert (60, 12, 72) == (totals.voluntary, totals.involuntary, totals.timeslices)
-
-
-def test_switches_on_a_newer_kernel_are_taken_as_they_are() -> None:
-    """Where nothing was forgotten nothing is added."""
-    switches = Switches()
-    totals = switches.follow({(1, 1): TaskCounts(60, 12, 72, 1.0), (2, 1): TaskCounts(1, 1, 2, 0.5)})
-
-    assert (61, 13, 74, 1.5) == (totals.voluntary, totals.involuntary, totals.timeslices, totals.wait_s)
-
-
-def test_a_process_that_vanished_keeps_its_last_switches() -> None:
-    """The sum over processes is a counter: it does not fall when one of them ends."""
-    switches = Switches()
-    switches.follow({(1, 1): TaskCounts(60, 12, 72, 1.0), (2, 1): TaskCounts(5, 0, 5, 0.5)})
-
-    assert 65 == switches.follow({(1, 1): TaskCounts(60, 12, 72, 1.0)}).voluntary
-
-
-def test_switches_that_nothing_can_tell_are_missing_from_then_on() -> None:
-    """Without run-queue counts a fall means threads ended with switches nobody kept."""
-    switches = Switches()
-    switches.follow({(1, 1): TaskCounts(60, 12, None, None)})
-
-    for counts in (TaskCounts(10, 2, None, None), TaskCounts(500, 2, None, None)):
-        with pytest.raises(Unavailable, match="threads exited"):
-            switches.follow({(1, 1): counts})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from orchestrator.observe.exporter.reading import Reading
 from orchestrator.observe.exporter.sampler import Sampler
 from orchestrator.observe.exporter.server import LONGEST_BODY, Server
 from orchestrator.observe.exporter.target import Container, Target
+from tests.serving import serving
 
 ID = "a" * 64
 LABELS = {"run_id": "r", "scenario": "s", "variant": "v"}
@@ -33,12 +33,8 @@ def base_url() -> Iterator[str]:
     sampler = Sampler(Path("/sys/fs/cgroup"))
     server = Server(("127.0.0.1", 0), sampler)
     sampler.start()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     sampler.stop()
 
 

@@ -15,7 +15,7 @@ from orchestrator.hosts.limits import keep_granted, read_limits
 from orchestrator.model import Lab, Metrics, TrialResult
 from orchestrator.planning.costs import Calibration, EndCost, GeneratorCost
 from orchestrator.results.store import open_store
-from tests.unit.test_config_load import write_lab
+from tests.unit.lab_files import write_lab
 
 TEXT = """\
 profiles:

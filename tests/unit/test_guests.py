@@ -10,7 +10,7 @@ import pytest
 from orchestrator.errors import BadInput
 from orchestrator.guests import check_guests, forget_guests, keep_guests, read_guests, with_guests
 from orchestrator.model import Arena, Lab
-from tests.unit.test_plan import make_lab, make_variant
+from tests.unit.small_labs import make_lab, make_variant
 
 HOSTED = {"image": "my/app:1", "routes": {"plain": "/"}, "environment": {"HOST": "{host}"}}
 

@@ -24,6 +24,7 @@ from orchestrator.hosts.schedule import (
     with_lines,
     without_lines,
 )
+from tests.unit.crontabs import write_crontab
 
 JOB = Job(
     lab="0123456789ab",
@@ -63,16 +64,7 @@ def test_other_lines_of_a_crontab_stay_as_they_are() -> None:
 
 @pytest.fixture
 def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A crontab command of the tests' own: keeps its table in a file, and complains as cron's does."""
-    table, folder = tmp_path / "table", tmp_path / "bin"
-    folder.mkdir()
-    command = folder / "crontab"
-    command.write_text(
-        "#!/bin/sh\n"
-        f'if [ "$1" = -l ]; then [ -e {table} ] || {{ echo "no crontab for me" >&2; exit 1; }}; exec cat {table}; fi\n'
-        f'[ "$1" = - ] && exec cat > {table}\n'
-    )
-    command.chmod(0o755)
+    table, folder = write_crontab(tmp_path)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     return table
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.offer import phase, probed
 from orchestrator.offer.phase import Load
-from tests.unit.test_offer import CLOSED, HOLD, OPEN, Bench, Clock, Swarm, clock, run
+from tests.unit.load_played import CLOSED, HOLD, OPEN, Bench, Clock, Swarm, clock, run
 from tests.unit.test_probed import AFTER, BEFORE
 
 __all__ = ["clock"]  # pytest finds the fixture by this name

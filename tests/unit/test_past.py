@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from orchestrator.observe.exporter_client import Exporter
 from orchestrator.past import read_past, show_past
 from orchestrator.results.store import RunEntry, Store, open_store
 from orchestrator.verdicts.stats import STATS, describe_run, run_stats
+from tests.serving import serving
 from tests.unit.test_verdicts_summary import trial
 
 STARTED = "2026-11-23T08:20:36+00:00"
@@ -81,12 +81,8 @@ def test_every_figure_a_panel_asks_for_exists() -> None:
 def exporter() -> Iterator[Exporter]:
     """An exporter on a port of the kernel's choice, without its sampling."""
     server = Server(("127.0.0.1", 0), Sampler(Path("/sys/fs/cgroup")))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield Exporter(f"http://127.0.0.1:{server.server_address[1]}")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield Exporter(f"http://127.0.0.1:{server.server_address[1]}")
 
 
 def shown(exporter: Exporter) -> str:

@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.model import Bound, Plan, Profile, Ramp, Scenario, TrialSpec, Variant
-from orchestrator.planning.ask import Ask
+from orchestrator.model import Plan, Ramp, TrialSpec
 from orchestrator.planning.bounds import binding, find_bounds, most_connections, predict
-from orchestrator.planning.capacity import SPREAD, Limit, most_spread
-from orchestrator.planning.costs import Costs, EndCost, GeneratorCost
-from orchestrator.planning.hostlimits import HostLimits
+from orchestrator.planning.capacity import SPREAD, Limit
 from orchestrator.planning.refusal import find_impossible
-
-GIB = 1 << 30
-HOST = HostLimits(
-    cpus=frozenset({0, 1}),
-    memory_bytes=24 * GIB,
-    available_bytes=20 * GIB,
-    nr_open=1 << 20,
-    file_max=2_466_183,
-    files_open=1_183,
-    threads_max=192_731,
-    pid_max=32_768,
-    max_map_count=65_530,
-    epoll_watches=5_491_532,
-    tcp_memory_pages=575_802,
-    conntrack_max=262_144,
-    pods_tracked=True,
-)
-COSTS = Costs(EndCost(1_000.0, 1_632.0, True), GeneratorCost(600.0, 1_632.0, 50e6, 20_000.0, 100_000.0, True))
-PROFILE = Profile("c100k", "", {"net.core.somaxconn": "4096"}, 1 << 20, True, "auto", "auto")
-VARIANT = Variant("c-epoll", "", "c", "one epoll loop", "c", Path("/s"), "http", 8080, False, "reuseport", (2, 6), ())
-HOLD = Scenario("hold", "", "hold", "/delay", 100_000, 60.0, 0.0, 0.0, 30.0)
-
-
-def ask(scenario: Scenario = HOLD, **changes: Any) -> Ask:
-    """Return 100,000 held in six processes of 20,000 descriptors on each side, but for the changes."""
-    whole = Ask(scenario, VARIANT, PROFILE, "engine", 6, 6, Limit(20_000, "the engine grants"), HOST, COSTS, 1)
-    return replace(whole, **changes)
-
-
-def bound(name: str, asked: Ask) -> Bound:
-    """Return one constraint by its name."""
-    (found,) = (b for b in find_bounds(asked) if b.name == name)
-    return found
+from tests.unit.asking import COSTS, GIB, HOLD, HOST, PROFILE, VARIANT, ask, bound
 
 
 def test_server_descriptors_leave_room_for_an_uneven_spread() -> None:
@@ -254,59 +218,6 @@ def test_the_least_room_comes_first_and_unknown_limits_last() -> None:
     assert list(found) == hard + [b for b in found if not b.hard]
     assert found[0] == binding(found)
     assert found[0].most == most_connections(found)
-
-
-def test_a_hold_predicts_what_it_will_show() -> None:
-    """All held, the server's memory for each, the workers' at rest and for each."""
-    asked = ask()
-
-    assert {
-        "connections_held": 100_000.0,
-        "memory_bytes_per_connection": 2_632.0,
-        "generator_memory_bytes": 6 * 50e6 + 100_000 * 600.0,
-    } == predict(asked, find_bounds(asked))
-
-
-def test_a_hold_beyond_its_ports_predicts_the_ports() -> None:
-    """What an ablation is meant to show."""
-    asked = ask(replace(HOLD, connections=40_000, sources=1))
-
-    assert {"connections_held": 28_232.0} == predict(asked, find_bounds(asked))
-
-
-OPEN = replace(HOLD, kind="open", path="/plain", connections=200, delay_s=0.0, measure_s=10.0, rate_per_s=1_000.0)
-CLOSED = replace(HOLD, kind="closed", delay_s=10.0, measure_s=20.0)
-
-
-@pytest.mark.parametrize(
-    ("scenario", "rate_per_s"),
-    [
-        (OPEN, 1_000.0),
-        (replace(OPEN, delay_s=0.5), 400.0),
-        (replace(OPEN, arrivals="poisson"), 1_000.0),
-        (replace(OPEN, arrivals="poisson", rate_per_s=50.0), None),
-        (replace(OPEN, rate_per_s=200_000.0), None),
-        (CLOSED, 10_000.0),
-        (replace(CLOSED, connections=200_000), most_spread(Limit(20_000, ""), 6) / 10.0),
-        (replace(CLOSED, delay_s=0.0), None),
-        (replace(CLOSED, delay_s=0.01), None),
-        (replace(CLOSED, measure_s=25.0), None),
-        (replace(CLOSED, measure_s=5.0), None),
-        (replace(CLOSED, delay_s=0.5), None),
-        (replace(HOLD, kind="storm", every_s=1.0), None),
-    ],
-    ids=[
-        "a clock", "a small pool", "a sure number of arrivals", "an unsure one", "beyond the load", "Little",
-        "beyond descriptors", "no delay", "hardly any", "a cut round", "no round", "beyond its answers", "a storm",
-    ],
-)  # fmt: skip
-def test_a_rate_is_predicted_where_it_is_arithmetic(scenario: Scenario, rate_per_s: float | None) -> None:
-    """A clock's own, or connections over their delay; without one a closed loop's is what is to be measured."""
-    asked = ask(scenario)
-
-    assert ({} if rate_per_s is None else {"throughput_per_s": pytest.approx(rate_per_s, rel=0.01)}) == predict(
-        asked, find_bounds(asked)
-    )
 
 
 SELECT = replace(VARIANT, wall="FD_SETSIZE: descriptors stay below 1,024", connections_most=1_000)

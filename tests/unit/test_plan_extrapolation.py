@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.planning.capacity import Limit
 from orchestrator.planning.extrapolation import UNTESTED, Extrapolation, extrapolate
-from tests.unit.test_plan_bounds import HOLD, HOST, VARIANT, ask
+from tests.unit.asking import HOLD, HOST, VARIANT, ask
 
 ROOMY = replace(HOST, conntrack_max=None, epoll_watches=None, tcp_memory_pages=None, file_max=None)
 

@@ -11,8 +11,8 @@ import pytest
 from orchestrator.config.load import load_lab
 from orchestrator.model import Scenario
 from orchestrator.planning.plan import make_plan
-from tests.unit.test_config_load import LAB, complaint_about, write_lab
-from tests.unit.test_plan import HOLD, PLAIN, make_lab
+from tests.unit.lab_files import LAB, complaint_about, write_lab
+from tests.unit.small_labs import HOLD, PLAIN, make_lab
 
 TALLY = Path(__file__).parents[2] / "probes" / "tally.h"
 BUCKETS = r"""

@@ -1,12 +1,9 @@
-"""The probes' service: the ladder, a reader's lines, the exposition. The reader is played by a script of the test's."""
+"""The probes' service: the ladder, a reader's lines, and both over HTTP."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import re
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,73 +11,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.observe.exporter.declared import METRICS as EXPORTERS
-from probes.service import catalogue
 from probes.service.errors import BadTarget, NotCounting, UnknownTarget
-from probes.service.ladder import Ladder
-from probes.service.metrics import EDGES_NS, ERRORS_HELP, ERRORS_NAME, METRICS, OF_SERVICE, render
+from probes.service.metrics import render
 from probes.service.reader import Reader
 from probes.service.server import Server
 from probes.service.target import Target, parse_target
-
-# What the metric catalogue promises of eBPF, each with its labels.
-PROMISED = {
-    "lab_bpf_syscalls_total": "syscall",
-    "lab_bpf_syscall_errors_total": "errno syscall",
-    "lab_bpf_epoll_waits_total": "",
-    "lab_bpf_epoll_events_total": "",
-    "lab_bpf_context_switches_total": "kind",
-    "lab_bpf_wakeups_total": "kind",
-    "lab_bpf_runqueue_latency_seconds": "le",
-    "lab_bpf_tcp_events_total": "event reason",
-    "lab_bpf_skb_drops_total": "reason",
-    "lab_bpf_io_uring_requests_total": "op",
-    "lab_bpf_lost_events_total": "what",
-    "lab_probe_rung": "rung",
-    "lab_probe_active": "rung",
-}
-LABELS = {"run_id": "r", "scenario": "s", "variant": "v"}
-TARGET = Target("t", LABELS, (1,), 1)
-COUNTS: dict[str, Any] = {
-    "syscalls": {"read": 7, "epoll_wait": 3},
-    "errors": {"read": {"EAGAIN": 2}},
-    "epoll": {"returns": 3, "events": 6},
-    "switches": {"voluntary": 4, "involuntary": 1},
-    "wakeups": {"woken": 5, "new": 0},
-    "runqueue_latency": {"below_ns": {"1024": 2, "3072": 1, "4294967296": 1}, "sum_ns": 2_000_000_000, "count": 4},
-    "tcp": {"reset_sent": {"TCP_STATE": 2}, "reset_received": 1, "retransmit": 0},
-    "drops": {},
-    "uring": {},
-    "lost": {"recursion": 0},
-}
-
-# What reader.c does, with counts that are always the same: ready, then a line for each order, until its input ends.
-SCRIPT = """
-import json, sys, time
-rung, counts = sys.argv[1], json.loads(sys.argv[2])
-if rung in sys.argv[3].split(","):
-    print(f"reader: {rung}: refused here", file=sys.stderr)
-    sys.exit(3)
-print(json.dumps({"ready": rung, "at_s": 100.0, "missing": {"uring": "old"}}), flush=True)
-for line in sys.stdin:
-    word, _, due = line.strip().partition(" ")
-    if word == "die":
-        print("reader: the counts cannot be read", file=sys.stderr)
-        sys.exit(4)
-    told = {"at_s": 101.0, "why": "asked", **counts} if word == "read" else {
-        "at_s": float(due) + 0.001, "why": "mark", "due_s": float(due), **counts}
-    print(json.dumps(told), flush=True)
-"""
-
-
-def reader(rung: str, refuse: str = "") -> Reader:
-    return Reader([sys.executable, "-c", SCRIPT, rung, json.dumps(COUNTS), refuse])
-
-
-def ladder(tmp_path: Path, refuse: str = "") -> Ladder:
-    """Return a ladder whose host refuses some rungs; process 1 is there."""
-    (tmp_path / "1").mkdir()
-    return Ladder("reader", lambda command: reader(command[1], refuse), tmp_path)
+from tests.serving import serving
+from tests.unit.reader_played import LABELS, TARGET, ladder, reader
 
 
 def test_a_reader_answers_once_it_is_ready_and_ends_with_its_input() -> None:
@@ -186,82 +123,6 @@ def test_the_hosts_rung_is_found_out_on_a_process_of_its_own(tmp_path: Path) -> 
     assert [] == one.known()
 
 
-def test_the_exposition_has_every_metric_and_a_histogram_that_adds_up(tmp_path: Path) -> None:
-    """Buckets are cumulative at powers of two; what lies above the last is in +Inf alone."""
-    one = ladder(tmp_path)
-    one.count_for(TARGET)  # its first counts are there at once, so that a counter's rise from 0 is seen
-    text = render(one)
-    one.close()
-
-    for metric in METRICS:
-        assert f"# TYPE {metric.name} {metric.kind}" in text
-    base = 'run_id="r",scenario="s",variant="v"'
-    buckets = [line for line in text.splitlines() if line.startswith("lab_bpf_runqueue_latency_seconds_bucket")]
-    assert len(EDGES_NS) + 1 == len(buckets)
-    assert [2.0, 2.0, 3.0] == [float(line.rsplit(" ", 1)[1]) for line in buckets[:3]]
-    assert buckets[-2].endswith(" 3.0") and buckets[-1].endswith('le="+Inf"} 4.0')
-    assert f"lab_bpf_runqueue_latency_seconds_sum{{{base}}} 2.0" in text
-    assert f'lab_bpf_tcp_events_total{{{base},event="reset_sent",reason="TCP_STATE"}} 2.0' in text
-    # What has not happened is a 0 that a panel can draw, not a hole.
-    assert f'lab_bpf_skb_drops_total{{{base},reason="NOT_SPECIFIED"}} 0.0' in text
-    assert f'lab_bpf_io_uring_requests_total{{{base},op="NOP"}} 0.0' in text
-
-
-def test_every_metric_is_documented_from_its_declaration() -> None:
-    """The table of docs/probes.md is what `python -m probes.service.catalogue` makes; nothing is edited by hand."""
-    page = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
-
-    assert catalogue.render(page) == page
-
-
-def test_every_metric_is_declared_once_with_unit_source_and_cost() -> None:
-    """No name twice, none without a word; the exporter's own has the same head here as it has there."""
-    declared = (*METRICS, *OF_SERVICE)
-    (errors,) = (metric for metric in EXPORTERS if metric.name == ERRORS_NAME)
-
-    assert len(declared) == len({metric.name for metric in declared})
-    for metric in declared:
-        assert metric.unit and metric.source and metric.cost and metric.help.endswith("."), metric.name
-        assert ("counter" == metric.kind) == metric.name.endswith("_total"), metric.name
-    assert f"{errors.help} ({errors.unit}; {errors.source})" == ERRORS_HELP
-    assert ("counter", ("source",)) == (errors.kind, errors.labels)
-
-
-def test_the_names_that_are_promised_are_there_with_their_labels() -> None:
-    """A name or a label that changes breaks every query that asks for it."""
-    declared = {metric.name: " ".join(sorted(metric.labels)) for metric in (*METRICS, *OF_SERVICE)}
-
-    assert PROMISED == {name: declared.get(name) for name in PROMISED}
-
-
-def test_samples_have_the_labels_that_are_declared_and_no_other(tmp_path: Path) -> None:
-    """Beside the target's own; of every metric that this reader counts."""
-    one = ladder(tmp_path)
-    one.find_rung(1)
-    one.count_for(TARGET)
-    text = render(one)
-    one.close()
-
-    for metric in (*METRICS, *OF_SERVICE):
-        found = re.findall(rf"^{metric.name}(?:_bucket)?\{{(.*)\}} ", text, re.MULTILINE)
-        assert found, metric.name
-        for series in found:
-            assert set(metric.labels) == set(re.findall(r'(\w+)="', series)) - set(LABELS), metric.name
-
-
-def test_no_metric_of_a_rung_that_does_not_count_it(tmp_path: Path) -> None:
-    """perf tells switches and nothing of TCP: no zero stands in for what was not seen."""
-    one = ladder(tmp_path)
-    watched = one.count_for(TARGET)
-    watched.kept = {"switches": {"any": 5}}
-    text = render(one)
-    one.close()
-
-    assert 'kind="any"} 5.0' in text
-    assert "lab_bpf_tcp_events_total{" not in text
-    assert "lab_bpf_runqueue_latency_seconds_bucket{" not in text
-
-
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -289,12 +150,8 @@ def test_a_target_that_makes_no_sense_is_refused_in_one_line(body: bytes, said: 
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     served = Server(("127.0.0.1", 0), ladder(tmp_path))
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield served.server_address[1]
-    served.shutdown()
-    thread.join()
-    served.server_close()
+    with serving(served):
+        yield served.server_address[1]
     served.ladder.close()
 
 

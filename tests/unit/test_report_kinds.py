@@ -15,7 +15,7 @@ from orchestrator.report.sidebyside import side_by_side
 from orchestrator.verdicts.ablation import find_effects
 from orchestrator.verdicts.prediction import compare
 from orchestrator.verdicts.summary import summarise_run
-from tests.unit.test_offer import HOLD, OPEN, RAMP
+from tests.unit.load_played import HOLD, OPEN, RAMP
 
 WIDTH = 100
 

@@ -1,129 +1,23 @@
-"""The report's content: what a run says in a sentence, what its tables, charts, files and other formats hold."""
+"""The report's page: what its tables, charts and links hold, of one run and of two side by side."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.model import Plan, Run, TrialResult
+from orchestrator.model import Run, TrialResult
 from orchestrator.report.page.beside import read_beside
-from orchestrator.report.page.content import Part, read_run
+from orchestrator.report.page.content import read_run
 from orchestrator.report.page.html import relative_folder, render_html
 from orchestrator.report.page.lines import TimeLine, Timeline
-from orchestrator.report.page.plain import render_csv, render_junit, render_markdown
-from tests.unit.test_report_kinds import trial as of_kind
-from tests.unit.test_report_text import trial
-
-
-def a_run(*trials: TrialResult) -> Run:
-    numbered = tuple(replace(one, spec=replace(one.spec, index=place)) for place, one in enumerate(trials))
-    plan = Plan("quick", 7, tuple(one.spec for one in numbered), ())
-    return Run("20261123T0-quick-ab12cd", "quick", "2026-11-23", "later", {"kernel": "6.18", "cpus": 2}, plan, numbered)
-
-
-def two(name: str = "c-epoll", **changes: Any) -> Run:
-    slow = trial("c-threads", throughput_per_s=500.0, histogram_us={2000: 99, 40000: 1})
-    return a_run(trial(name, histogram_us={312: 1000}, **changes), slow)
-
-
-def section(part: Part, name: str = "plain") -> dict[str, dict[str, str]]:
-    found = next(one for one in part.sections if one.name == name)
-    texts = [[cell.text for cell in row.cells] for row in found.rows]
-    return {cells[0]: dict(zip(found.headers, cells, strict=True)) for cells in texts}
-
-
-def test_the_verdict_says_who_answered_most_and_how_sure_that_is() -> None:
-    """Two sentences: the finding, and that one repetition tells orders of magnitude only."""
-    first, second = read_run(two()).sentences
-
-    assert "On plain c-epoll answered most: 1,000/s, 2.00 times c-threads's 500/s." == first
-    assert second.startswith("With 1 repetition of each this shows orders of magnitude")
-
-
-def test_six_repetitions_say_who_can_be_told_apart() -> None:
-    """The second sentence is about tiers once there are enough blocks for them."""
-    alike = [trial(name, block=block) for block in range(6) for name in ("c-epoll", "c-threads")]
-    apart = [trial(name, block=b, throughput_per_s=r + b) for b in range(6) for name, r in (("a", 900.0), ("b", 500.0))]
-
-    assert "With 6 repetitions of each, throughput on plain tells nobody apart." == read_run(a_run(*alike)).sentences[1]
-    assert "throughput on plain tells all 2 apart" in read_run(a_run(*apart)).sentences[1]
-
-
-def test_the_verdict_is_two_sentences_however_many_scenarios_there_are() -> None:
-    """What was found in the first three, and how sure that is."""
-    trials = [
-        replace(one, spec=replace(one.spec, scenario=f"plain-{n}"))
-        for n in range(5)
-        for one in (trial("c-epoll"), trial("c-threads", throughput_per_s=500.0))
-    ]
-    first, second = read_run(a_run(*trials)).sentences
-
-    assert 3 == first.count("answered most")
-    assert first.endswith("; 2 more scenarios below.")
-    assert "; on plain-1 c-epoll answered most" in first
-    assert second.startswith("With 1 repetition of each")
-
-
-def test_who_holds_all_is_told_by_what_a_connection_costs() -> None:
-    """A hold is about connections first, memory second."""
-    cheap = trial("c-epoll", "hold-2k", memory_bytes_per_connection=2048.0)
-    dear = trial("c-threads", "hold-2k", memory_bytes_per_connection=40960.0)
-    short = trial("c-select", "hold-2k", connections_held=1000, connections_failed=1000)
-
-    assert read_run(a_run(cheap, dear)).sentences[0] == (
-        "On hold-2k all held 2,000 connections, for 2.00 KiB each in c-epoll up to 40.0 KiB in c-threads."
-    )
-    assert read_run(a_run(cheap, short)).sentences[0] == "On hold-2k c-epoll held all of 2,000 connections."
-    assert read_run(a_run(short)).sentences[0] == (
-        "On hold-2k nobody held all of 2,000 connections; c-select held most, 1,000."
-    )
-
-
-def test_an_ablation_names_the_settings_that_matter_and_those_that_do_not() -> None:
-    """No effect is a result."""
-    said = read_run(
-        a_run(
-            of_kind("hold", "c-epoll", connections_requested=30_000, connections_held=30_000),
-            of_kind("hold", "c-epoll", "nofile=1024", connections_requested=30_000, connections_held=2000),
-            of_kind(
-                "hold", "c-epoll", "net.ipv4.tcp_tw_reuse=2", connections_requested=30_000, connections_held=30_000
-            ),
-        )
-    ).sentences[0]
-
-    assert (
-        "On x the ceiling falls without nofile (6.67 % of the ceiling); taking back tcp_tw_reuse has no effect." == said
-    )
-
-
-def test_a_run_without_a_valid_trial_says_nothing_about_anybody() -> None:
-    """Void numbers become no sentence."""
-    assert ("No trial of this run is valid, so it says nothing about any variant.",) == read_run(
-        a_run(trial("c-epoll", void="no worker"))
-    ).sentences
-
-
-def test_an_ablation_without_a_valid_trial_finds_no_setting_harmless() -> None:
-    """As of any run; killed before its first trial it says the same."""
-    void = a_run(*(of_kind("hold", "c-epoll", setting, void="no worker") for setting in ("", "nofile=1024")))
-    nothing = ("No trial of this run is valid, so it says nothing about any variant.",)
-
-    assert [nothing, nothing] == [read_run(run).sentences for run in (void, replace(void, trials=()))]
-
-
-def test_a_void_pairing_is_named_beside_what_was_found() -> None:
-    """It is not silently missing."""
-    said = read_run(a_run(trial("c-epoll"), trial("c-threads", void="no worker"))).sentences[-1]
-
-    assert said.endswith("; nothing is known of c-threads on plain (void).")
+from orchestrator.report.page.plain import render_junit, render_markdown
+from tests.unit.drawn_trials import trial
+from tests.unit.page_runs import a_run, section, two
 
 
 def test_cells_sort_by_numbers_and_show_text() -> None:
@@ -183,46 +77,6 @@ def test_the_page_needs_nothing_from_outside_and_takes_no_markup_from_data(tmp_p
     assert "&lt;/script&gt;&lt;img" in own
     assert "http://" not in own
     assert "https://" not in own
-
-
-def test_markdown_has_the_verdict_and_a_table_for_each_scenario() -> None:
-    """As it is pasted into a pull request; a bar in a name would break the table."""
-    text = render_markdown("quick", [read_run(two("a|b"))])
-
-    assert "> On plain a|b answered most" in text
-    assert "| a/b | 1,000 |" in text
-    assert "Again: `lab run quick --trials 1 --seed 7`" in text
-
-
-def test_csv_has_every_metric_and_blanks_for_what_was_not_measured() -> None:
-    """Numbers as they are, not rounded; never 0 for unknown."""
-    rows = list(csv.DictReader(io.StringIO(render_csv([two(throughput_per_s=1234.5678)]))))
-
-    assert ["c-epoll", "c-threads"] == [row["variant"] for row in rows]
-    assert ("1234.5678", "", "1") == (
-        rows[0]["throughput_per_s"], rows[0]["memory_bytes_per_connection"], rows[0]["valid"]
-    )  # fmt: skip
-
-
-def test_junit_marks_the_void_and_the_unfinished() -> None:
-    """Valid trials pass, void ones are errors with their reason, missing ones are skipped."""
-    whole = a_run(trial("c-epoll"), trial("c-threads", void="no worker"), trial("c-poll"))
-    cases = ElementTree.fromstring(render_junit([replace(whole, trials=whole.trials[:2])])).iter("testcase")
-    seen = {case.get("name", ""): [(one.tag, one.get("message")) for one in case] for case in cases}
-
-    assert {
-        "plain c-epoll block 1": [],
-        "plain c-threads block 1": [("error", "no worker")],
-        "plain c-poll block 1": [("skipped", "did not finish")],
-    } == seen
-
-
-def test_junit_carries_whatever_a_server_said() -> None:
-    """XML has no form for most control characters; the reason is shown with them in words."""
-    text = render_junit([a_run(trial("c-epoll", void="unsupported: \x1b[31mno\x00 <b>"))])
-    (error,) = ElementTree.fromstring(text).iter("error")
-
-    assert r"unsupported: \x1b[31mno\x00 <b>" == error.get("message")
 
 
 def held(variant: str, connections: int, each: float, block: int = 0) -> TrialResult:

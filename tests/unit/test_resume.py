@@ -26,9 +26,9 @@ from orchestrator.results.folder import write_run
 from orchestrator.results.mend import database, open_results
 from orchestrator.results.store import RunEntry, open_store
 from orchestrator.resume import abort_run, resume_run, state_in_words
-from orchestrator.run import Outcome, judge
+from orchestrator.verdicts.outcome import Outcome, judge
 from tests.unit.kept_runs import RUN_ID, trial
-from tests.unit.test_config_load import write_lab
+from tests.unit.lab_files import write_lab
 
 TEXT = """\
 profiles:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import EnvironmentMissing
+from orchestrator.lock import only_one
 from orchestrator.model import Plan, Run, TrialResult
-from orchestrator.run import judge, only_one
+from orchestrator.verdicts.outcome import judge
 from tests.unit.test_verdicts_summary import trial
 
 

@@ -11,8 +11,8 @@ import pytest
 from orchestrator.config.load import load_lab
 from orchestrator.errors import BadInput
 from orchestrator.scaffold import add_entry, say_name, scaffold
+from tests.unit.lab_files import LAB, write_lab
 from tests.unit.test_command import run
-from tests.unit.test_config_load import LAB, write_lab
 
 ROOT = Path(__file__).resolve().parents[2]
 

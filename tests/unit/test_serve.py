@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from orchestrator.planning.plan import make_plan
 from orchestrator.results.series import Grid, Track, of_panel, write_tracks
 from orchestrator.results.store import open_store
 from orchestrator.serve import WEB, Server, Site
+from tests.serving import serving
 from tests.unit.test_results_series import make_spec
 
 SOUND = Path(__file__).parent / "broken" / "sound.yaml"
@@ -40,12 +40,9 @@ def results(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(results: Path) -> Iterator[Server]:
-    with Server(Site(results), 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = Server(Site(results), 0)
+    with serving(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def ask(server: Server, path: str, **headers: str) -> tuple[int, bytes, str]:

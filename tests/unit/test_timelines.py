@@ -9,7 +9,7 @@ from dashboards.live import QUANTILE
 from orchestrator.model import Plan, Run, TrialResult
 from orchestrator.results.series import Grid, Track, of_panel, write_tracks
 from orchestrator.timelines import read_timelines
-from tests.unit.test_report_text import trial
+from tests.unit.drawn_trials import trial
 
 GRID = Grid(start_s=1_000.0, step_s=1.0, steps=9)
 

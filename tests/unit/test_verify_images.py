@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.verifying.suite import chosen
-from tests.unit.test_plan import make_lab, make_variant
+from tests.unit.small_labs import make_lab, make_variant
 
 LAB = make_lab(make_variant("a"), make_variant("mine", image="my/app:1", runtime=""))
 

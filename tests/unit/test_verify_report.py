@@ -27,8 +27,8 @@ from orchestrator.report.verifytable import (
 )
 from orchestrator.verdicts.conformance import Conformance, second_attempt
 from orchestrator.verifying.suite import Verified
-from tests.unit.test_cli import ROOT, SOUND, Command, lab, raising
-from tests.unit.test_verify_judging import check, found
+from tests.unit.conformances import check, found
+from tests.unit.lab_command import ROOT, SOUND, Command, lab, raising
 
 __all__ = ["lab"]  # the fixture
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from orchestrator.planning.plan import make_plan
 from orchestrator.report.watching import Figures, Now, Target, Trial, watch_document, watch_lines, watch_screen
 from orchestrator.results.folder import read_progress, run_folder, write_run
 from orchestrator.watch import look, watch
+from tests.serving import serving
 
 SOUND = Path(__file__).parent / "broken" / "sound.yaml"
 BUSY = Figures("c-epoll", 101_234.0, 0.00031, 0.0012, 0.0, 2.0, 50.0, 0.98, 3.1 * 2**20, 1.0)
@@ -72,12 +72,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def service() -> Iterator[Service]:
     server = Service()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture

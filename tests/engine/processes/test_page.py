@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine.browser import open_browser
 from tests.engine.processes.lab import HOST, Lab, wait_for
 
 pytestmark = [
@@ -26,10 +27,6 @@ SCENARIOS = {
     "python": {"kind": "closed", "users": "locust"},
     "late": {"kind": "open", "users": "locust", "rate_per_s": 10},
 }
-FLAGS = (
-    "headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
-    "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1400,1400",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +38,7 @@ def lab(c_epoll: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
 
 @pytest.fixture
 def driver(lab: Lab) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for flag in FLAGS:
-        options.add_argument(f"--{flag}")
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver = open_browser()
     try:
         driver.get(f"http://{HOST}:{lab.web}")
         yield driver
