@@ -6,7 +6,7 @@ orchestrator/verdicts/stats.py). The tests run each of them against a real Prome
 
 from __future__ import annotations
 
-from dashboards.panel import Dashboard, Panel, Query, Threshold, Unit
+from dashboards.panel import Dashboard, Panel, Query, Scale, Threshold, Unit
 
 _REQUESTS = "lab_client_request_duration_seconds"
 _ANSWERED = f'rate({_REQUESTS}_count{{$S,outcome="answered"}}[$I])'
@@ -31,7 +31,7 @@ THROUGHPUT = Panel(
 LATENCY = Panel(
     "latency", "Latency", "How long does a client wait, at the chosen quantile?", "seconds",
     (Query(f'histogram_quantile($Q, sum by (variant, le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I])))',
-           "{{variant}}"),), "client",
+           "{{variant}}"),), "client", scale="log",  # a hold's seconds beside the others' tenths of a millisecond
 )  # fmt: skip
 HEATMAP = Panel(
     "latency-heatmap", "Latency, all of it", "Where do the answers lie, and is there a second hump?", "seconds",
@@ -57,7 +57,7 @@ GENERATOR = Panel(
 LAG = Panel(
     "schedule-lag", "Schedule lag", "Does the swarm send when it means to?", "seconds",
     (Query("histogram_quantile(0.99, sum by (variant, le) (rate(lab_client_schedule_lag_seconds_bucket{$S}[$I])))",
-           "{{variant}} p99"),), "client", threshold=Threshold(0.001, "a millisecond late counts as late"),
+           "{{variant}} p99"),), "client", threshold=Threshold(0.001, "a millisecond late counts as late"), scale="log",
 )  # fmt: skip
 LOOP = Panel(
     "generator-loop", "Loop of the load generator", "How late does a worker's loop wake, on top of the server's time?",
@@ -231,7 +231,7 @@ COLLECTOR_ERRORS = Panel(
 )  # fmt: skip
 
 
-def _kept(name: str, title: str, question: str, unit: Unit, stat: str) -> Panel:
+def _kept(name: str, title: str, question: str, unit: Unit, stat: str, scale: Scale = "linear") -> Panel:
     """Return the panel that follows one figure from run to run.
 
     Past runs are shown now, whenever they were: at each instant that is drawn stands the figure of the newest run that
@@ -242,11 +242,11 @@ def _kept(name: str, title: str, question: str, unit: Unit, stat: str) -> Panel:
     newest += f"max by (scenario, variant) (({began}) <= time())"
     figure = f'lab_run_stat{{$H,stat="{stat}"}} @ $E and on (run_id, scenario, variant) ({newest})'
     query = Query(f"max by (scenario, variant) ({figure})", "{{variant}} {{scenario}}")
-    return Panel(f"kept-{name}", title, question, unit, (query,), "store")
+    return Panel(f"kept-{name}", title, question, unit, (query,), "store", scale=scale)
 
 
-KEPT_P99 = _kept("p99", "p99, run by run", "Did it become slower?", "seconds", "p99_seconds")
-KEPT_P50 = _kept("p50", "p50, run by run", "Did the ordinary answer become slower?", "seconds", "p50_seconds")
+KEPT_P99 = _kept("p99", "p99, run by run", "Did it become slower?", "seconds", "p99_seconds", "log")
+KEPT_P50 = _kept("p50", "p50, run by run", "Did the ordinary answer become slower?", "seconds", "p50_seconds", "log")
 KEPT_THROUGHPUT = _kept(
     "throughput", "Throughput, run by run", "Did it lose or gain speed?", "per second", "throughput_per_second"
 )
@@ -289,7 +289,7 @@ RUNQUEUE_P99 = Panel(
     (Query("histogram_quantile(0.99, sum by (variant, le) (rate(lab_bpf_runqueue_latency_seconds_bucket{$S}[$I])))",
            "{{variant}} p99, eBPF"),
      Query(f"{_BY} (rate(lab_server_runqueue_wait_seconds_total{{$S}}[$I])) / "
-           f"{_BY} (rate(lab_server_timeslices_total{{$S}}[$I]))", "{{variant}} mean, schedstat")), "bpf",
+           f"{_BY} (rate(lab_server_timeslices_total{{$S}}[$I]))", "{{variant}} mean, schedstat")), "bpf", scale="log",
 )  # fmt: skip
 RESETS_BY_REASON = Panel(
     "resets-by-reason", "Resets and drops by reason", "Why did the kernel reset or drop (probe window)?", "per second",
