@@ -20,6 +20,7 @@ from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
 from bench.stand import RESULTS, ROOT, Stand, own_lab, standing
 from orchestrator.cli.ending import end
+from orchestrator.cli.group import check_out
 from orchestrator.errors import BadInput
 from orchestrator.report.progress import Progress
 from orchestrator.report.text import open_console
@@ -57,6 +58,8 @@ def bench(only: Sequence[str], without_million: bool, rounds: int | None, rehear
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     outcomes: dict[str, Outcome] = {name: Outcome() for name in left_out}
     results = RESULTS / "rehearsal" if rehearse else RESULTS
+    results.mkdir(parents=True, exist_ok=True)
+    check_out(results / "bench.json", "figures")
     with standing(own_lab(rehearsal=rehearse), "bench", results, progress, progress.say) as stand:
         for name in chosen:
             if name in left_out:

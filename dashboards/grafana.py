@@ -12,7 +12,12 @@ from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard as make
 from grafana_foundation_sdk.builders import heatmap, prometheus, timeseries
-from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig, VizLegendOptions, VizTooltipOptions
+from grafana_foundation_sdk.builders.common import (
+    GraphThresholdsStyleConfig,
+    ScaleDistributionConfig,
+    VizLegendOptions,
+    VizTooltipOptions,
+)
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.dashboard import (
@@ -151,7 +156,9 @@ def _lines(panel: Panel) -> timeseries.Panel:
                 .calcs(["lastNotNull", "max"]).show_legend(True))
         .tooltip(VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
     )  # fmt: skip
-    if not panel.signed:
+    if panel.scale == "log":  # its foot is the data's own: zero, which has no logarithm, is drawn off below it
+        builder.scale_distribution(ScaleDistributionConfig().type(common.ScaleDistribution.LOG).log(10))
+    elif not panel.signed:
         builder.min(0)
     if panel.threshold is not None:
         steps = [Threshold(color="green", value=None), Threshold(color="red", value=panel.threshold.above)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.panel import Panel, Query, Threshold, Unit
+from dashboards.panel import Panel, Query, Scale, Threshold, Unit
 
 _P99 = 'stat="p99_seconds"'
 
@@ -17,7 +17,7 @@ BASELINE = Panel(
 )  # fmt: skip
 
 
-def _kept(name: str, title: str, question: str, unit: Unit, stat: str) -> Panel:
+def _kept(name: str, title: str, question: str, unit: Unit, stat: str, scale: Scale = "linear") -> Panel:
     """Return the panel that follows one figure from run to run.
 
     Past runs are shown now, whenever they were: at each instant that is drawn stands the figure of the newest run that
@@ -28,11 +28,11 @@ def _kept(name: str, title: str, question: str, unit: Unit, stat: str) -> Panel:
     newest += f"max by (scenario, variant) (({began}) <= time())"
     figure = f'lab_run_stat{{$H,stat="{stat}"}} @ $E and on (run_id, scenario, variant) ({newest})'
     query = Query(f"max by (scenario, variant) ({figure})", "{{variant}} {{scenario}}")
-    return Panel(f"kept-{name}", title, question, unit, (query,), "store")
+    return Panel(f"kept-{name}", title, question, unit, (query,), "store", scale=scale)
 
 
-P99 = _kept("p99", "p99, run by run", "Did it become slower?", "seconds", "p99_seconds")
-P50 = _kept("p50", "p50, run by run", "Did the ordinary answer become slower?", "seconds", "p50_seconds")
+P99 = _kept("p99", "p99, run by run", "Did it become slower?", "seconds", "p99_seconds", "log")
+P50 = _kept("p50", "p50, run by run", "Did the ordinary answer become slower?", "seconds", "p50_seconds", "log")
 THROUGHPUT = _kept(
     "throughput", "Throughput, run by run", "Did it lose or gain speed?", "per second", "throughput_per_second"
 )

@@ -73,6 +73,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "wide": panel.wide,
         "repeat": panel.repeat,
         "signed": panel.signed,
+        "scale": panel.scale,
         "threshold": asdict(panel.threshold) if panel.threshold else None,
         "queries": [asdict(query) for query in panel.queries],
     }

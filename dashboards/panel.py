@@ -15,6 +15,8 @@ from typing import Literal
 
 Unit = Literal["seconds", "bytes", "per second", "ratio", "count", "cores"]
 Kind = Literal["lines", "bars", "heatmap"]
+# log: to the base of 10, for what spans decades. Zero has no place on it and is drawn at its foot, what is absent not.
+Scale = Literal["linear", "log"]
 Source = Literal["client", "server", "store", "bpf", "runtime", "host"]
 
 # What selects the series of the trials looked at, in each place that draws. Prometheus' own label matching.
@@ -63,6 +65,7 @@ class Panel:
     wide: bool = False  # takes the whole row
     repeat: bool = False  # once for each variant
     signed: bool = False  # below zero means something
+    scale: Scale = "linear"
 
     def expressions(self, meaning: Mapping[str, str]) -> list[str]:
         """Return each query with its letters replaced. meaning: by letter.

@@ -21,7 +21,7 @@ THROUGHPUT = Panel(
 LATENCY = Panel(
     "latency", "Latency", "How long does a client wait, at the chosen quantile?", "seconds",
     (Query(f'histogram_quantile($Q, sum by (variant, le) (rate({_REQUESTS}_bucket{{$S,outcome="answered"}}[$I])))',
-           "{{variant}}"),), "client",
+           "{{variant}}"),), "client", scale="log",  # a hold's seconds beside the others' tenths of a millisecond
 )  # fmt: skip
 HEATMAP = Panel(
     "latency-heatmap", "Latency, all of it", "Where do the answers lie, and is there a second hump?", "seconds",
@@ -47,7 +47,7 @@ GENERATOR = Panel(
 LAG = Panel(
     "schedule-lag", "Schedule lag", "Does the swarm send when it means to?", "seconds",
     (Query("histogram_quantile(0.99, sum by (variant, le) (rate(lab_client_schedule_lag_seconds_bucket{$S}[$I])))",
-           "{{variant}} p99"),), "client", threshold=Threshold(0.001, "a millisecond late counts as late"),
+           "{{variant}} p99"),), "client", threshold=Threshold(0.001, "a millisecond late counts as late"), scale="log",
 )  # fmt: skip
 LOOP = Panel(
     "generator-loop", "Loop of the load generator", "How late does a worker's loop wake, on top of the server's time?",
@@ -242,7 +242,7 @@ RUNQUEUE_P99 = Panel(
     (Query("histogram_quantile(0.99, sum by (variant, le) (rate(lab_bpf_runqueue_latency_seconds_bucket{$S}[$I])))",
            "{{variant}} p99, eBPF"),
      Query(f"{_BY} (rate(lab_server_runqueue_wait_seconds_total{{$S}}[$I])) / "
-           f"{_BY} (rate(lab_server_timeslices_total{{$S}}[$I]))", "{{variant}} mean, schedstat")), "bpf",
+           f"{_BY} (rate(lab_server_timeslices_total{{$S}}[$I]))", "{{variant}} mean, schedstat")), "bpf", scale="log",
 )  # fmt: skip
 RESETS_BY_REASON = Panel(
     "resets-by-reason", "Resets and drops by reason", "Why did the kernel reset or drop (probe window)?", "per second",

@@ -57,7 +57,7 @@ def _timeline(name: str, kept: Iterable[Kept]) -> Timeline | None:
     lines = tuple(
         TimeLine(one.variant, _points(one, track)) for one in kept if (track := _shown(one.tracks, name)) is not None
     )
-    return Timeline(name, panel.question, panel.unit, lines) if lines else None
+    return Timeline(name, panel.question, panel.unit, lines, panel.scale) if lines else None
 
 
 def _shown(tracks: Iterable[Track], panel: str) -> Track | None:

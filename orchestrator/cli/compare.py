@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.group import Context, complain, lab
 from orchestrator.errors import BadInput
-from orchestrator.model import Run, Thresholds
+from orchestrator.model import CONTROL, Run, Thresholds
 from orchestrator.report.comparetable import compare_document, compare_table, tiers_document, tiers_table
 from orchestrator.results.mend import has_results, open_results
 from orchestrator.run import results_folder
@@ -32,7 +32,8 @@ def compare(ctx: Context, names: tuple[str, ...], variants: bool, threshold: flo
     """Say of each figure whether the candidate is better, worse or not to be told apart; exit 1 when one is worse.
 
     Two runs: each pairing of the newer against the same of the older. --variants: within one run, block by block; of
-    three and more also the tiers, groups that cannot be told apart. 4: nothing can be said of some pairing.
+    three and more also the tiers, groups that cannot be told apart. Exit code 2: a run or a variant is held against
+    itself; 4: nothing can be said of some pairing.
     """
     results = results_folder(ctx.root)
     if not has_results(results):
@@ -94,6 +95,11 @@ def _within(read_run: Callable[[str | None], Run], names: tuple[str, ...]) -> tu
             raise BadInput(f"{run.run_id}: no variant '{name}' in this run; it has {', '.join(sorted(known))}")
     if len(chosen) < 2:
         raise BadInput(f"--variants: expected two of {', '.join(sorted(known))}, saw {', '.join(chosen) or 'none'}")
+    if twice := next((name for name in chosen if chosen.count(name) > 1), None):
+        raise BadInput(
+            f"--variants: expected each variant once, saw {twice} twice; {run.run_id} has {', '.join(sorted(known))}. "
+            f"What noise alone would show is told by lab nightly's A/A control, {twice.removesuffix(CONTROL)}{CONTROL}"
+        )
     return run, chosen[0], chosen[1:]
 
 

@@ -49,7 +49,7 @@ def end(command: click.Command, who: str, kept: str, folder: Path) -> NoReturn:
         full = _full_disk(error)
         if full:
             _drop_output()
-        code, text = 3, full or _defect(error, folder / ".lab" / "crash.log")
+        code, text = 3, full or _locked(error) or _defect(error, folder / ".lab" / "crash.log")
     else:
         raise SystemExit(0)
     click.echo(f"{who}: {text}", err=True)
@@ -78,6 +78,15 @@ def _full_disk(error: Exception) -> str | None:
         return None
     where = f" ({error.filename})" if error.filename else ""
     return f"the disk is full{where}; what was finished is kept. Free some space, then run again"
+
+
+def _locked(error: Exception) -> str | None:
+    """Return the line for a file that this user may not touch, wherever it was met; None for anything else."""
+    locks = (errno.EACCES, errno.EPERM, errno.EROFS)
+    if not isinstance(error, OSError) or error.errno not in locks or not error.filename:
+        return None
+    why = f"expected to read and write what is the lab's, but {error.strerror}"
+    return f"{error.filename}: {why}. Mend the permissions there, or run as who they are for"
 
 
 def _defect(error: Exception, log: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.group import Context, lab, write_out
+from orchestrator.cli.group import Context, OutFile, lab, write_out
 from orchestrator.errors import BadInput
 from orchestrator.grafana import dashboard_link
 from orchestrator.model import Run, Thresholds
@@ -37,9 +37,7 @@ EPILOG = (
 @lab.command(epilog=EPILOG)
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
 @click.option("--format", "kind", type=click.Choice(list(FORMATS)), help="What to write (html).")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to (the run's folder); - is stdout."
-)
+@click.option("--out", type=OutFile(), help="Where to (the run's folder); - is stdout.")
 @click.option("--serve", is_flag=True, help="Show kept runs on the live page, on 127.0.0.1, until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), help="With --serve: where (8090); 0 takes any that is free.")
 @click.pass_obj

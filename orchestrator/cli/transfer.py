@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.group import Context, lab
+from orchestrator.cli.group import Context, OutFile, lab
 from orchestrator.errors import BadInput
 from orchestrator.report import figures
 from orchestrator.results.mend import has_results
@@ -16,9 +16,7 @@ from orchestrator.transfer import export_run, import_run
 
 @lab.command(name="export", epilog="Examples: lab export, lab export 20261123T082036Z-quick-ab12cd --out night.tar.gz")
 @click.argument("run_id", required=False, metavar="[RUN]")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to (RUN.tar.gz in the working folder)."
-)
+@click.option("--out", type=OutFile(), help="Where to (RUN.tar.gz in the working folder).")
 @click.pass_obj
 def export(ctx: Context, run_id: str | None, out: Path | None) -> None:
     """Write a run as one file, with a digest of every file in it: the newest, or the one named.

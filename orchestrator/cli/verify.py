@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.group import Context, complain, lab, write_out
-from orchestrator.errors import BadInput
+from orchestrator.cli.group import Context, OutFile, check_out, complain, lab, write_out
 from orchestrator.report.junit import junit_xml
 from orchestrator.report.verifytable import (
     checks_table,
@@ -32,7 +31,7 @@ VERIFY_EPILOG = (
 @click.option("--only", multiple=True, metavar="CHECK", help="This check alone; several are allowed. Nothing is kept.")
 @click.option("--sanitize", is_flag=True, help="Build with sanitizers (C) or the race detector (Go); any report fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write it to a file as JUnit XML.")
+@click.option("--junit", type=OutFile(), help="Also write it to a file as JUnit XML.")
 @click.option("--list", "as_list", is_flag=True, help="List the checks there are.")
 @click.pass_obj
 def verify(
@@ -49,8 +48,8 @@ def verify(
     if as_list:
         _list(ctx, as_json)
         return
-    if junit is not None and not junit.absolute().parent.is_dir():
-        raise BadInput(f"--junit: {junit}: there is no folder {junit.absolute().parent}; make it first")
+    if junit is not None:
+        check_out(junit, "JUnit file")
     read = ctx.lab()
     wanted = chosen(read, variants, every, sanitize)
     done = verify_variants(read, wanted, ctx.progress, ctx.say, only=only, sanitize=sanitize)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import requests
@@ -30,6 +30,7 @@ class Reading:
     grouped: Mapping[str, Mapping[str, float]]  # tcp_aborts: the kernel's reason -> connections
     missing: Mapping[str, str]  # name -> why it could not be read
     notes: Mapping[str, str]  # name -> what to know about its value
+    due_in_s: Mapping[str, float] = field(default_factory=dict)  # name of a kept value -> before it is read anew
 
 
 class Exporter:
@@ -142,7 +143,8 @@ class Exporter:
 
 
 def _reading(told: Mapping[str, object]) -> Reading:
-    at_s, values, missing, notes = (told.get(key) for key in ("at_s", "values", "missing", "notes"))
+    at_s, values, missing = (told.get(key) for key in ("at_s", "values", "missing"))
+    notes, due_in_s = (found if isinstance(found := told.get(key), dict) else {} for key in ("notes", "due_in_s"))
     if not isinstance(at_s, int | float) or not isinstance(values, dict) or not isinstance(missing, dict):
         raise NotReady(
             f"exporter: expected a reading with at_s, values and missing, saw {str(told)[:200]!r}. "
@@ -150,7 +152,7 @@ def _reading(told: Mapping[str, object]) -> Reading:
         )
     plain = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
     grouped = {name: value for name, value in values.items() if isinstance(value, dict)}
-    return Reading(float(at_s), plain, grouped, missing, notes if isinstance(notes, dict) else {})
+    return Reading(float(at_s), plain, grouped, missing, notes, due_in_s)
 
 
 def _cause(why: requests.RequestException) -> str:

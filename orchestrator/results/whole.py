@@ -21,7 +21,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")  # is_partial (folder.py) knows it by this
+    partial = _beside(target)
     try:
         with partial.open("wb") as file:
             if target.exists():
@@ -33,6 +33,21 @@ def write_whole(path: Path, content: bytes) -> None:
     finally:
         partial.unlink(missing_ok=True)
     sync_folder(target.parent)
+
+
+def try_whole(path: Path) -> None:
+    """Raise the OSError that `write_whole` would meet where nothing may be written; what is there stays as it is."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        return  # a pipe: opening it would wait for its reader
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = _beside(target)
+    partial.touch()
+    partial.unlink()
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.tmp")  # is_partial (folder.py) knows it by this
 
 
 def sync_folder(folder: Path) -> None:

@@ -50,7 +50,9 @@ const Charts = (() => {
 
   function lines(one, panel, series, view) {
     const tops = new Map(series.map((each) => [each, Math.max(...each.points.map(([, value]) => value))]));
-    const most = Math.max(...tops.values()), least = Math.min(...series.flatMap((each) => each.points.map(([, value]) => value)));
+    const values = series.flatMap((each) => each.points.map(([, value]) => value));
+    const most = Math.max(...tops.values()), least = Math.min(...values), bottom = Look.foot(panel, values);
+    const shown = (value) => value === null || bottom === null ? value : Math.max(value, bottom); // zero, at the foot
     const sorted = [...series].sort((a, b) => tops.get(b) - tops.get(a)); // as the hover lists them
     const kindOf = (each) => each.labels.variant ? each.name.replace(each.labels.variant, "").trim() : "";
     const kinds = [...new Set(sorted.map(kindOf))].sort();
@@ -58,7 +60,7 @@ const Charts = (() => {
       const look = Look.style(each.labels.variant || each.name), points = holed(each.points, view.step);
       const dash = kinds.length > 1 ? Look.DASHES[kinds.indexOf(kindOf(each)) % Look.DASHES.length] : look.dash;
       return { type: "scatter", mode: points.length < 3 ? "lines+markers" : "lines", name: each.name,
-        x: points.map(([at]) => Look.clock(at, view)), y: points.map(([, value]) => value), connectgaps: false,
+        x: points.map(([at]) => Look.clock(at, view)), y: points.map(([, value]) => shown(value)), connectgaps: false,
         text: points.map(([, value]) => value === null ? "" : Look.format(panel.unit, value)), hovertemplate: "%{text}",
         line: { color: look.color, dash, width: 2 } };
     });
@@ -70,7 +72,7 @@ const Charts = (() => {
       item.append(kind || "all");
       box.append(item);
     }
-    Plotly.react(chartOf(one), traces, Look.layout(panel, view, most, least), { displayModeBar: false, responsive: true });
+    Plotly.react(chartOf(one), traces, Look.layout(panel, view, most, least, bottom), { displayModeBar: false, responsive: true });
   }
 
   /* One map for each variant, under its name; without `repeat`, one for all of them. */

@@ -44,6 +44,23 @@ const Look = (() => {
     return { tickvals: values, ticktext: values.map((value) => format(panel.unit, value)) };
   }
 
+  const power = (value) => Number(Math.log10(value).toFixed(9)); // a decade's is whole, whatever the logarithm makes of it
+
+  /* Where a logarithmic axis begins: at a whole decade, so that it stands still while the values move. null: the axis is
+   * linear, as it also is while nothing is above zero. */
+  function foot(panel, values) {
+    const least = panel.scale === "log" ? Math.min(...values.filter((value) => value > 0)) : Infinity;
+    return least === Infinity ? null : Number(`1e${Math.floor(power(least))}`);
+  }
+
+  /* Whole decades from the foot to the most; with steps between them where there are few. */
+  function decades(panel, bottom, most) {
+    const first = power(bottom), last = Math.max(first + 1, Math.ceil(power(most))), values = [];
+    for (let n = first; n < last; n += 1) for (const digit of last - first < 3 ? [1, 2, 5] : [1]) values.push(Number(`${digit}e${n}`));
+    values.push(Number(`1e${last}`));
+    return { type: "log", range: [first, last], tickvals: values, ticktext: values.map((value) => format(panel.unit, value)) };
+  }
+
   function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
 
   /* Plotly knows no time zones: what it is given as UTC is made to read as the reader's own clock. Lined up, trials are
@@ -57,7 +74,7 @@ const Look = (() => {
       stroke-dasharray="${gaps}"/></svg>`;
   }
 
-  function layout(panel, view, most, least) {
+  function layout(panel, view, most, least, bottom = null) {
     const shapes = panel.threshold && panel.threshold.above <= most * 1.05 ? [{ type: "line", xref: "paper", x0: 0, x1: 1,
       y0: panel.threshold.above, y1: panel.threshold.above, line: { color: "#d55e00", width: 1, dash: "dot" } }] : [];
     return {
@@ -67,9 +84,10 @@ const Look = (() => {
         ticklabeloverflow: "hide past domain",
         ...(view.lined ? { type: "linear", ticksuffix: " s", tickformat: "" } : { type: "date", tickformat: view.to - view.from > 2 * 86400 ? "%b %e" : "%H:%M:%S" }) },
       yaxis: panel.kind === "heatmap" ? { gridcolor: css("--line"), fixedrange: true, type: "category", automargin: true }
-        : { rangemode: panel.signed ? "normal" : "tozero", automargin: true, gridcolor: css("--line"), fixedrange: true, ...ticks(panel, most, least) },
+        : { automargin: true, gridcolor: css("--line"), fixedrange: true, ...(bottom === null
+          ? { type: "linear", rangemode: panel.signed ? "normal" : "tozero", ...ticks(panel, most, least) } : decades(panel, bottom, most)) },
     };
   }
 
-  return { DASHES, style, stroke, clock, format, layout, css };
+  return { DASHES, style, stroke, clock, format, foot, layout, css };
 })();

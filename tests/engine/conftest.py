@@ -77,6 +77,14 @@ def write_lab(folder: Path, **changes: Any) -> LabFile:
     return LabFile(path)
 
 
+def share_wheels(lab: LabFile) -> None:
+    """Let a lab use pip's downloads of the clone's own: the lock file pins them by hash."""
+    wheels = ROOT / ".lab" / "wheels"
+    wheels.mkdir(parents=True, exist_ok=True)
+    (lab.path.parent / ".lab").mkdir()
+    (lab.path.parent / ".lab" / "wheels").symlink_to(wheels)
+
+
 @pytest.fixture(scope="session")
 def client() -> docker.DockerClient:
     found = find_engine()
@@ -91,11 +99,7 @@ def labs(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) 
 
     def make(**changes: Any) -> LabFile:
         lab = write_lab(tmp_path_factory.mktemp("lab"), **changes)
-        # pip's downloads are shared with the clone's own lab: the lock file pins them by hash
-        wheels = ROOT / ".lab" / "wheels"
-        wheels.mkdir(parents=True, exist_ok=True)
-        (lab.path.parent / ".lab").mkdir()
-        (lab.path.parent / ".lab" / "wheels").symlink_to(wheels)
+        share_wheels(lab)
         written.append(lab)
         return lab
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from orchestrator import cli
 from orchestrator.errors import BadInput
-from orchestrator.model import Plan, Run, Thresholds, TrialResult
+from orchestrator.model import CONTROL, Plan, Run, Thresholds, TrialResult
 from orchestrator.report.page.beside import read_beside
 from orchestrator.report.page.content import read_run
 from orchestrator.results.store import open_store
@@ -108,6 +108,8 @@ def test_what_is_not_worth_a_word_is_no_regression(root: Path) -> None:
         (("--variants", "fast"), "expected two names or more, saw 1"),
         (("--variants", "fast", "nobody"), "no variant 'nobody' in this run; it has fast, slow"),
         ((OLD, "--variants", "fast"), "expected two of fast, slow, saw fast"),
+        (("--variants", "fast", "fast"), "expected each variant once, saw fast twice"),
+        ((OLD, "--variants", "fast", "slow", "slow"), f"saw slow twice; {OLD} has fast, slow."),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_one_line(root: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -117,6 +119,16 @@ def test_a_question_that_cannot_be_answered_is_one_line(root: Path, arguments: t
     assert isinstance(done.exception, BadInput)
     assert said in str(done.exception)
     assert 1 == len(str(done.exception).splitlines())
+
+
+def test_a_variant_and_its_a_a_control_are_two(root: Path) -> None:
+    """One image under two names: what lab nightly compares every night may be asked for, too."""
+    aa = a_run("20261124T0-nightly-eeeeee", {"fast": around(1000.0, 5), f"fast{CONTROL}": around(1000.0, 6)})
+    keep(root, aa)
+    done = compare(root, "20261124", "--variants", "fast", f"fast{CONTROL}")
+
+    assert 0 == done.exit_code, done.output
+    assert "no difference" in done.output
 
 
 def test_without_results_it_says_how_to_get_some(tmp_path: Path) -> None:

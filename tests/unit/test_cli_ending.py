@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import signal
 from pathlib import Path
@@ -29,6 +30,28 @@ def test_a_full_disk_is_one_line_wherever_it_is_met(lab: Command, monkeypatch: p
     said = "lab: the disk is full (/x/.lab/lock); what was finished is kept. Free some space, then run again\n"
     assert Done(3, "", said) == lab("--file", SOUND, "up")
     assert ["s"] == files_here()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_file_that_is_not_ours_to_touch_is_one_line_wherever_it_is_met(
+    lab: Command, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """In somebody else's clone, or on a disk that is mounted to be read: no defect of the lab."""
+    why = os.strerror(number)
+    monkeypatch.setattr(cli.standing, "bring_up", raising(OSError(number, why, "/x/.lab")))
+
+    said = f"lab: /x/.lab: expected to read and write what is the lab's, but {why}. Mend the permissions there, "
+    assert Done(3, "", f"{said}or run as who they are for\n") == lab("--file", SOUND, "up")
+    assert ["s"] == files_here()
+
+
+@pytest.mark.parametrize("arguments", [["report", "--out", ""], ["export", "--out", ""], ["report", "--out", "."]])
+def test_an_output_is_a_file_with_a_name(lab: Command, arguments: list[str]) -> None:
+    """A variable that is not set, or a folder: 2, before anything is read."""
+    done = lab(*arguments)
+
+    assert (2, "") == (done.code, done.out)
+    assert ("saw an empty one" if arguments[-1] == "" else "is a directory") in done.err
 
 
 @pytest.mark.parametrize(

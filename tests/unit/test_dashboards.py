@@ -129,6 +129,28 @@ def test_the_heat_map_is_one_for_each_variant_on_both_pages() -> None:
     assert {False} == {panel["repeat"] for panel in told if panel["kind"] == "lines"}
 
 
+def test_quantiles_of_times_have_a_logarithmic_scale_on_both_pages() -> None:
+    """A hold's seconds would press the others' tenths of a millisecond flat. No such axis is told to begin at zero."""
+    wanted = {"latency", "schedule-lag", "runqueue-p99", "kept-p99", "kept-p50"}
+    told = [p for page in live.document()["dashboards"] for row in page["rows"] for p in row["panels"]]
+    titles = {panel.title for panel in EVERY if panel.scale == "log"}
+    found = {True: [], False: []}  # type: dict[bool, list[Any]]
+    for panel in (p for document in DOCUMENTS.values() for p in document["panels"] if p["type"] == "timeseries"):
+        defaults = panel["fieldConfig"]["defaults"]
+        found[panel["title"] in titles].append((defaults["custom"].get("scaleDistribution"), defaults.get("min")))
+
+    assert wanted == {panel.name for panel in EVERY if panel.scale == "log"}
+    assert wanted == {panel["name"] for panel in told if panel["scale"] == "log"}
+    assert {"linear", "log"} == {panel["scale"] for panel in told}
+    assert [({"type": "log", "log": 10}, None)] * len(found[True]) == found[True] != []
+    assert {None} == {scale for scale, _ in found[False]}
+
+
+def test_below_zero_and_heat_maps_have_no_logarithm() -> None:
+    """Of those nothing could be drawn."""
+    assert [] == [p.name for p in EVERY if p.scale == "log" and (p.signed or p.kind == "heatmap")]
+
+
 def test_the_rung_of_the_probes_stands_on_every_page() -> None:
     """Of both Grafana's and the live page's; kept runs have no page of past ones for its sake."""
     titles = {name: [panel.get("title") for panel in document["panels"]] for name, document in DOCUMENTS.items()}

@@ -48,6 +48,22 @@ def test_the_rest_is_what_was_spent_by_the_share(clock: Clock) -> None:
     assert {"dump": pytest.approx(5.0)} == pace.intervals_s()
 
 
+def test_how_long_something_rests_is_told(clock: Clock) -> None:
+    """Five seconds less what samples are too early by; nothing for what is due, is being read or never was."""
+    pace = Pace()
+    assert 0.0 == pace.due_in_s("dump", "a", BUDGET)
+    spend(pace, "a", 0.05)
+    assert pytest.approx(4.9) == pace.due_in_s("dump", "a", BUDGET)
+    clock.now_s += 1.0
+    assert pytest.approx(3.9) == pace.due_in_s("dump", "a", BUDGET)
+    pace.begin("dump", "a")
+    assert 0.0 == pace.due_in_s("dump", "a", BUDGET)
+    pace.spent("dump", "a", BUDGET, 0.05)
+    clock.now_s += 1000.0
+
+    assert 0.0 == pace.due_in_s("dump", "a", BUDGET)
+
+
 def test_one_read_that_seems_dear_is_not_believed(clock: Clock) -> None:
     """A hypervisor took the CPU away for 40 ms in the middle of one read: the source does not rest for that."""
     pace = Pace()

@@ -73,6 +73,28 @@ def test_a_hold_waits_for_a_dump_of_its_sockets_with_all_open(
     assert (is_v2, True) == (len([s for s in exporter.read_s if s > load.held.at_s]) <= 2, load.parties is not None)
 
 
+@pytest.mark.parametrize(("rests_s", "waits_s"), [(30.0, 0.2), (2.0, 1.9)])
+def test_a_hold_waits_for_no_dump_that_will_not_come(clock: Clock, rests_s: float, waits_s: float) -> None:
+    """100,000 sockets are dumped twice a minute: the trial goes on at once. One that comes in time is waited for."""
+
+    def tell(since_s: float) -> dict[str, Any]:
+        return {"answered": 100} if since_s >= 5.0 else {"established": 100 if since_s > 0.3 else 40}
+
+    class Resting(Exporter):
+        def read(self, name: str) -> Reading:
+            left_s = max(0.0, 1001.0 + rests_s - self.clock.now_s)
+            seen = 40.0 if left_s else 100.0
+            dump = {"tcp_states": {"established": seen}, "tcp_socket_memory_bytes": {"send": seen}}
+            return replace(super().read(name), grouped=dump, due_in_s=dict.fromkeys(dump, left_s))
+
+    exporter = Resting(clock, iter([4.0, *[204.0] * 99]).__next__)
+    load = run(clock, HOLD, Swarm(clock, tell), exporter)
+
+    assert load.held is not None
+    assert waits_s == pytest.approx(exporter.asked_s[0] - load.held.at_s, abs=0.4)
+    assert (100.0 if rests_s < 3.0 else 40.0) == load.held.grouped["tcp_states"]["established"]
+
+
 def test_a_holds_opening_has_its_own_cpu(clock: Clock) -> None:
     """The middle of what each worker reported while it opened: not the report that begins it, nor the wait after it."""
 

@@ -134,6 +134,27 @@ def test_time_series_become_charts_of_their_scenario() -> None:
     assert "1,000/s" == document["layout"]["yaxis"]["ticktext"][-1]
 
 
+@pytest.mark.parametrize(
+    ("values", "drawn", "kind", "marks"),
+    [
+        ((0.0, 0.0003, None, 5.0), [0.0001, 0.0003, None, 5.0], "log", {"100 µs", "1 ms", "1 s"}),
+        ((0.0, 0.0), [0.0, 0.0], None, {"0 s"}),
+    ],
+)
+def test_a_timeline_has_the_scale_of_its_panel(
+    values: tuple[float | None, ...], drawn: list[float | None], kind: str | None, marks: set[str]
+) -> None:
+    """Zero stands at the foot of a logarithmic axis, what is absent nowhere; with nothing else the axis is linear."""
+    line = TimeLine("c-epoll", tuple((float(at), value) for at, value in enumerate(values)))
+    told = Timeline("latency", "How long?", "seconds", (line,), "log")
+    (chart,) = read_run(two(), timelines={"plain": [told]}).sections[0].timelines
+    document = json.loads(chart.document)
+
+    assert drawn == document["data"][0]["y"]
+    assert kind == document["layout"]["yaxis"].get("type")
+    assert marks <= set(document["layout"]["yaxis"]["ticktext"])
+
+
 def test_two_runs_stand_side_by_side_with_a_verdict_for_each_figure() -> None:
     """Both values, the change, its interval, the word; the worse first, in the sentence too."""
 

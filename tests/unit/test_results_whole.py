@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.results.whole import write_whole
+from orchestrator.results.whole import try_whole, write_whole
 
 
 def test_an_earlier_file_is_replaced_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -35,6 +35,19 @@ def test_until_the_new_one_is_whole_the_old_one_is_there(tmp_path: Path, monkeyp
         write_whole(path, b"new")
 
     assert (b"old", ["report.html"]) == (path.read_bytes(), [one.name for one in tmp_path.iterdir()])
+
+
+def test_to_try_changes_nothing(tmp_path: Path) -> None:
+    """What may be written is left as it is, a pipe is not waited for; what may not says why."""
+    path = tmp_path / "report.html"
+    write_whole(path, b"old")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("report.html", "pipe", "other.html"):
+        try_whole(tmp_path / name)
+
+    assert (b"old", {"report.html", "pipe"}) == (path.read_bytes(), {one.name for one in tmp_path.iterdir()})
+    with pytest.raises(OSError, match="Not a directory"):
+        try_whole(path / "inside.html")
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:

@@ -43,14 +43,14 @@ def report(recorder: Recorder, **of_worker: Any) -> dict[str, Any]:
 
 
 def test_every_row_of_the_catalogue_is_declared_once() -> None:
-    """Each promised name with its labels; kind, unit, source and help are all there; no name twice."""
+    """Each promised name with its labels; kind, unit, source, cost and help are all there; no name twice."""
     declared = {metric.name: metric for metric in catalogue.METRICS}
 
     assert len(declared) == len(catalogue.METRICS)
     for name, labels in PROMISED.items():
         assert labels <= set(declared[name].labels), name
     for metric in catalogue.METRICS:
-        assert metric.unit and metric.source and metric.help.endswith("."), metric.name
+        assert metric.unit and metric.source and metric.cost and metric.help.endswith("."), metric.name
         assert metric.name.endswith("_total") == (metric.kind == "counter"), metric.name
 
 

@@ -43,7 +43,7 @@ def test_a_panel_is_its_first_query_at_the_pages_own_quantile(tmp_path: Path) ->
     keep(tmp_path, run, 0, *shown, of_panel(Track({}, 0, (9.0,)), "resets", 0))
     (told,) = read_timelines(tmp_path, run)["plain"]
 
-    assert ("latency", ((0.0, 0.2),)) == (told.panel, told.lines[0].points)
+    assert ("latency", "log", ((0.0, 0.2),)) == (told.panel, told.scale, told.lines[0].points)
 
 
 def test_of_connections_by_state_the_established_are_drawn(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Sequence
 from io import StringIO
@@ -203,6 +204,46 @@ def test_bad_input_ends_with_2_and_touches_no_engine(lab: Command, arguments: li
     assert words in done.err
     assert 1 == len(done.err.strip().splitlines())
     assert not lab.engine_was_called
+
+
+@pytest.mark.parametrize(
+    ("junit", "code", "words"),
+    [
+        ("/proc/v.xml", 3, "lab: /proc/v.xml: expected to write the JUnit file, but No such file or directory;"),
+        ("locked/v.xml", 3, "lab: locked/v.xml: expected to write the JUnit file, but Permission denied; nothing was"),
+        ("file/v.xml", 2, "lab: file/v.xml: expected to write the JUnit file, but there is no folder"),
+        ("", 2, "expected the name of a file, saw an empty one"),
+        (".", 2, "is a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_suite_runs(
+    lab: Command, monkeypatch: pytest.MonkeyPatch, junit: str, code: int, words: str
+) -> None:
+    """Not after the minutes that it takes; and what is there stays as it is."""
+    monkeypatch.setattr(cli.verify, "verify_variants", raising(AssertionError("it ran")))
+    Path("file").write_text("as it was")
+    if junit.startswith("locked"):  # root may write anywhere, so the kernel's word is put into its mouth
+        Path("locked").mkdir()
+        monkeypatch.setattr(Path, "touch", raising(PermissionError(errno.EACCES, "Permission denied")))
+    done = lab("--file", SOUND, "verify", "--all", "--junit", junit)
+
+    assert (code, "") == (done.code, done.out)
+    assert words in done.err
+    assert "as it was" == Path("file").read_text()
+
+
+def test_nothing_is_left_where_a_file_may_be_written(
+    lab: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A suite that is interrupted has written none, and an earlier one is the old one."""
+    monkeypatch.setattr(cli.verify, "verify_variants", raising(KeyboardInterrupt()))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old.xml").write_text("earlier")
+
+    for name in ("new.xml", "old.xml"):
+        assert 130 == lab("--file", SOUND, "verify", "--all", "--junit", str(out / name)).code
+    assert {"old.xml": "earlier"} == {path.name: path.read_text() for path in out.iterdir()}
 
 
 def test_no_engine_ends_with_3_and_an_interrupt_with_130(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ twenty times as dear as it is; and the first of a target tells nothing yet.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -47,7 +48,12 @@ class Pace:
                 return True
             if fresh:
                 return cost_s < budget.fresh_within_s
-            return time.monotonic() - read_s >= self._interval_s(source, budget) - _SLACK_S
+            return self._left_s(source, target, budget) <= 0.0
+
+    def due_in_s(self, source: str, target: str, budget: Budget) -> float:
+        """Return for how long samples leave it alone, as the last costs have it; 0 where it is due or being read."""
+        with self._lock:
+            return 0.0 if (source, target) in self._under_way else max(0.0, self._left_s(source, target, budget))
 
     def begin(self, source: str, target: str) -> None:
         """A read begins that is not over yet: until `spent` it is not due again."""
@@ -76,6 +82,10 @@ class Pace:
         """Return source -> seconds between two reads, as the last costs have it."""
         with self._lock:
             return {source: self._interval_s(source, budget) for source, budget in self._budgets.items()}
+
+    def _left_s(self, source: str, target: str, budget: Budget) -> float:
+        read_s = self._read_s.get((source, target), -math.inf)
+        return read_s + self._interval_s(source, budget) - _SLACK_S - time.monotonic()
 
     def _interval_s(self, source: str, budget: Budget) -> float:
         return max(budget.least_s, sum(self._costs.get(source, {}).values()) / budget.share)

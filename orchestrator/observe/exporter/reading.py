@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import Absent, Malformed, Unavailable
 from .look import Kept, Look, Value, Watched
@@ -26,6 +26,7 @@ class Reading:
     values: Mapping[str, Value]
     missing: Mapping[str, str]  # name -> why it could not be read; never also in values
     notes: Mapping[str, str]  # name -> what to know about its value
+    due_in_s: Mapping[str, float] = field(default_factory=dict)  # name of a kept value -> before it is read anew
 
 
 class Ledger:
@@ -78,6 +79,7 @@ def take(
     look = Look(watched, taskstats, fresh)
     at_s = time.monotonic()
     values: dict[str, Value] = {}
+    due_in_s: dict[str, float] = {}
     for source in sources:
         kept = watched.kept.get(source.name)
         if pace and source.budget and kept and not _is_now(look, source, source.budget, ledger, pace, later):
@@ -85,13 +87,16 @@ def take(
             if fresh:
                 age = f"read {at_s - kept.at_s:.1f} s ago: reading it takes too long for a reading"
                 look.notes |= dict.fromkeys(found, age)
+                left_s = pace.due_in_s(source.name, watched.target.name, source.budget)
+                due_in_s |= dict.fromkeys(found, left_s)
         else:
             found, missing = _read(look, source, ledger, pace)
         values |= found
         look.missing |= missing
     for source_name in look.errors:
         ledger.failed(source_name)
-    return Reading(at_s, values, look.missing, {name: note for name, note in look.notes.items() if name in values})
+    notes = {name: note for name, note in look.notes.items() if name in values}
+    return Reading(at_s, values, look.missing, notes, due_in_s)
 
 
 def _is_now(look: Look, source: Source, budget: Budget, ledger: Ledger, pace: Pace, later: Later) -> bool:

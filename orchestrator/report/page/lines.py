@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import plotly.graph_objects as go
 
 from orchestrator.report import figures
 from orchestrator.report.memorytable import interval, ordered
-from orchestrator.report.page.charts import COLOURS, Chart, bars_height, finished, line
+from orchestrator.report.page.charts import COLOURS, Chart, bars_height, finished, latency_ticks, line
 from orchestrator.verdicts.memory import MemoryFit
 from orchestrator.verdicts.summary import Summary
 
@@ -34,6 +35,7 @@ class Timeline:
     question: str
     unit: str  # the panel's: seconds, bytes, per second, ratio, count, cores
     lines: tuple[TimeLine, ...]
+    scale: str = "linear"  # the panel's: linear, log
 
 
 def memory_charts(by_scenario: Mapping[str, Sequence[Summary]], fits: Sequence[MemoryFit]) -> list[Chart]:
@@ -48,16 +50,14 @@ def timeline_chart(scenario: str, told: Timeline) -> Chart | None:
     """Return the chart of one timeline; None without a point."""
     figure = go.Figure()
     text = _TEXT.get(told.unit, figures.plain)
-    highest = 0.0
-    for place, one in enumerate(told.lines):
-        step = max(1, len(one.points) // _MOST_POINTS)
-        points = one.points[::step]
-        values = [value for _, value in points if value is not None]
-        if not values:
+    thinned = [one.points[:: max(1, len(one.points) // _MOST_POINTS)] for one in told.lines]
+    known = [value for points in thinned for _, value in points if value is not None]
+    foot = _foot(known) if told.scale == "log" else None
+    for place, (one, points) in enumerate(zip(told.lines, thinned, strict=True)):
+        if all(value is None for _, value in points):
             continue
-        highest = max(highest, *values)
         figure.add_scatter(
-            x=[at_s for at_s, _ in points], y=[value for _, value in points], name=one.variant,
+            x=[at_s for at_s, _ in points], y=[_at_least(foot, value) for _, value in points], name=one.variant,
             mode="lines" if len(points) > _FEW_POINTS else "lines+markers", marker={"size": 5},
             line=line(place), customdata=[text(value) for _, value in points], connectgaps=False,
             hovertemplate="%{x:.0f} s: %{customdata}",
@@ -65,8 +65,23 @@ def timeline_chart(scenario: str, told: Timeline) -> Chart | None:
     if not figure.data:
         return None
     figure.update_xaxes(title={"text": "seconds since the trial began, set-up included", "standoff": 4})
-    _scale(figure, highest, text)
+    if foot is None:
+        _scale(figure, max(0.0, *known), text)
+    else:
+        ticks = latency_ticks(max(foot, min(known)), max(known))
+        figure.update_yaxes(type="log", tickvals=ticks, ticktext=[text(tick) for tick in ticks])
     return finished(f"{scenario}-time-{told.panel}", told.question, figure, 300)
+
+
+def _foot(values: Sequence[float]) -> float | None:
+    """Return the decade at which a logarithmic axis begins; None with nothing above zero, where it would have none."""
+    least = min((value for value in values if value > 0.0), default=None)
+    return None if least is None else 10.0 ** math.floor(math.log10(least))
+
+
+def _at_least(foot: float | None, value: float | None) -> float | None:
+    """Return where a value is drawn: zero has no logarithm and stands at the foot; what is absent stays absent."""
+    return value if foot is None or value is None else max(foot, value)
 
 
 def _plain_memory(by_scenario: Mapping[str, Sequence[Summary]]) -> Chart | None:

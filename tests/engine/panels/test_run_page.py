@@ -31,6 +31,7 @@ def test_the_live_page_draws_every_panel(watched: Watched, page: Page) -> None:
     page.choose("run", watched.run_id)
     look_at_every_panel(page, "run", document())
     look_at_the_heat_maps(page)
+    look_at_the_scales(page)
 
     assert [] == page.complaints()
 
@@ -90,6 +91,17 @@ def look_at_every_panel(page: Page, called: str, told: dict[str, Any]) -> None:
     assert set(VARIANTS) == {
         one.get_attribute("data-variant") for one in page.driver.find_elements("css selector", "#variants label")
     }
+
+
+def look_at_the_scales(page: Page) -> None:
+    """Latency on decades, and what begins at zero beside it as before."""
+    page.driver.find_elements("css selector", "#pages button")[0].click()
+    scale = "return arguments[0].querySelector('.chart')._fullLayout.yaxis.type"
+    for name, expected in (("latency", "log"), ("throughput", "linear")):
+        card = page.driver.find_element("id", name)
+        page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", card)
+        page.wait(f"{name} drawn", partial(is_drawn, card))
+        assert expected == page.driver.execute_script(scale, card)
 
 
 def look_at_the_heat_maps(page: Page) -> None:
