@@ -153,6 +153,7 @@ def pod_for(bench: Bench, spec: TrialSpec, read_backs: list[ReadBack]) -> Iterat
             [(s.id, s.pid) for s in servers],
             listens=(LOOPBACK, variant.port),
             stats="told" if variant.tells_runtime else "never",
+            beside=[(other.id, other.pid) for other in (holder, *running_workers, *bench.control.services)],
         )
         yield Pod(name, holder, tuple(servers), tuple(running_workers))
     except (NotReady, Refused) as error:

@@ -23,6 +23,7 @@ from orchestrator.pod import Bench, pod_for
 from orchestrator.units import parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
 from orchestrator.verdicts.measured import SOCKETS_BY_DIAG, Arrivals, Counted, Sockets, is_by_diag, measure
+from orchestrator.verdicts.others import Spent, taken_by_others
 from orchestrator.verdicts.probed import probe_notes
 from orchestrator.verdicts.validity import CLOSED_LOOP, Evidence, measurement_notes, opening_notes, void_reason
 
@@ -110,6 +111,7 @@ def judge_load(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]
         arrivals=arrivals if scenario.kind in ("open", "storm") else None,
         complaints=load.complaints or tuple(kind for kind, _ in errors.most_common(3)),
         stolen_ratio=_stolen_ratio(first or idle, last),
+        others=_others(load.first or load.idle, load.last, bench.site.server_cpus, bench.site.load_cpus),
     )
     void = _refused_target([*load.complaints, *errors]) or void_reason(evidence)
     notes = [*measurement_notes(evidence), *load.notes, *probe_notes(load.probe)]
@@ -217,6 +219,22 @@ def _stolen_ratio(before: Mapping[str, float] | None, after: Mapping[str, float]
     """Return what the hypervisor took of the machine's CPU time between two readings."""
     stolen_s, all_s = (_growth(before, after, name) for name in ("machine_steal_s", "machine_cpu_s"))
     return stolen_s / all_s if stolen_s is not None and all_s else None
+
+
+def _others(before: Reading, after: Reading, server_cpus: str, load_cpus: str) -> dict[str, float]:
+    """Return what programs outside the lab took of each side's CPUs between two readings; {} where it is not known."""
+    server_s, beside_s = (_growth(before.values, after.values, name) for name in ("cpu_s", "beside_cpu_s"))
+    ran_s, had_s = (reading.grouped.get("cpus_ran_s", {}) for reading in (after, before))
+    if server_s is None or beside_s is None:
+        return {}
+    spent = Spent(
+        elapsed_s=after.at_s - before.at_s,
+        ran_s={cpu: seconds - had_s[cpu] for cpu, seconds in ran_s.items() if cpu in had_s},
+        server_s=server_s,
+        beside_s=beside_s,
+        asker_s=after.asker_cpu_s - before.asker_cpu_s,
+    )
+    return taken_by_others(spent, frozenset(parse_cpu_list(server_cpus)), frozenset(parse_cpu_list(load_cpus)))
 
 
 def _growth(before: Mapping[str, float] | None, after: Mapping[str, float] | None, name: str) -> float | None:

@@ -24,10 +24,11 @@ from orchestrator.containers.control import (
 )
 from orchestrator.containers.engine import Say, ensure_engine
 from orchestrator.containers.grafana import Found, find_official, read_password
+from orchestrator.containers.granted import read_granted
 from orchestrator.containers.images import build, ensure_base, find_existing, missing
 from orchestrator.containers.labels import Owner, lab_id
 from orchestrator.containers.nonce import arena_nonce
-from orchestrator.containers.pods import Site, granted
+from orchestrator.containers.pods import Site
 from orchestrator.containers.recipes import describe, grafana_recipe, service_recipes, variant_recipes
 from orchestrator.grafana import settle
 from orchestrator.hosts.facts import host_facts
@@ -101,21 +102,23 @@ def prepare(
     images |= {variant.name: images[variant.same_as] for variant in wanted_variants if variant.same_as}
     ident = lab_id(lab.root)
     wanted = lab.profiles[profile]
-    nofile, available, given = granted(client, ident, owner, wanted.nofile)
+    granted = read_granted(client, ident, owner, wanted.nofile)
     keep_granted(
         state_folder(lab.root),
-        nofile=nofile,
+        nofile=granted.nofile,
         wanted=wanted.nofile,
         engine=str(info.get("ServerVersion")),
+        container=granted.limits,
         pods_tracked=pod_network(client, control_network(ident)) == control_network(ident),
     )
-    keep_sysctls(state_folder(lab.root), {(name, ""): seen for name, seen in given.items()})
-    cpus = split_cpus(parse_cpu_list(available), wanted.server_cpus, wanted.load_cpus)
+    keep_sysctls(state_folder(lab.root), {(name, ""): seen for name, seen in granted.sysctls.items()})
+    cpus = split_cpus(parse_cpu_list(granted.cpus), wanted.server_cpus, wanted.load_cpus)
     if cpus.note:
         say(cpus.note)
     made_with = {name: image for name, image in images.items() if name != "grafana"}  # it has no part in any figure
-    facts = host_facts(info, {"base": base_id.removeprefix("sha256:")[:12], **describe(made_with)}, nofile, available)
-    return Ground(client, ident, images, nofile, cpus, facts, found.missing)
+    digests = {"base": base_id.removeprefix("sha256:")[:12], **describe(made_with)}
+    facts = host_facts(info, digests, granted.nofile, granted.cpus)
+    return Ground(client, ident, images, granted.nofile, cpus, facts, found.missing)
 
 
 def make_site(ground: Ground, owner: Owner, *, keep: bool) -> Site:

@@ -14,7 +14,7 @@ from orchestrator.config.manifestchecks import find_misfits
 from orchestrator.config.schema import ManifestFile
 from orchestrator.config.textfile import read_text
 from orchestrator.errors import BadInput
-from orchestrator.model import Variant
+from orchestrator.model import Ring, Variant
 from orchestrator.units import shown
 
 MOST_BYTES = 64 << 10  # a manifest is a dozen lines
@@ -69,6 +69,7 @@ def make_variant(manifest: ManifestFile, folder: Path) -> Variant:
         seccomp=None if manifest.seccomp is None else folder / manifest.seccomp,
         wall=manifest.wall or "",
         connections_most=manifest.connections_most,
+        ring=None if manifest.ring is None else Ring(manifest.ring.connections, manifest.ring.locked_bytes),
         lacks=tuple(manifest.lacks),
         image=manifest.image or "",
         routes=routes,

@@ -247,6 +247,13 @@ class LabFile(Section):
     nightly: NightlySection | None = None
 
 
+class RingSection(Section):
+    """ring: one io_uring of the server"""
+
+    connections: Count = Field(examples=["131072"])
+    locked_bytes: int = Field(ge=1, le=1 << 40, examples=["561152"])
+
+
 class ManifestFile(ImageKeys):
     """The whole of a variant.toml"""
 
@@ -262,6 +269,7 @@ class ManifestFile(ImageKeys):
     seccomp: FileName | None = None
     wall: Line | None = None
     connections_most: Count | None = None
+    ring: RingSection | None = None
     lacks: list[Word] = []
     deviations: list[Line] = []
     specimen: bool = False

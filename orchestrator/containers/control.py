@@ -17,7 +17,7 @@ from docker.errors import NotFound
 
 from orchestrator.containers.grafana import grafana_spec
 from orchestrator.containers.labels import LAB, ROLE, Owner, labels
-from orchestrator.containers.launch import Spec, ensure, remove
+from orchestrator.containers.launch import Running, Spec, ensure, remove, running
 from orchestrator.containers.pods import LOCUSTFILE
 from orchestrator.containers.probes import PROBES_PORT, ensure_probes, probes_spec
 from orchestrator.errors import LimitRefused, NotReady
@@ -33,6 +33,8 @@ EXPORTER_CAPABILITIES = ("SYS_PTRACE", "DAC_READ_SEARCH", "NET_ADMIN", "SYS_ADMI
 # They share their CPUs with the load. Fifty workers that answer a million at once would leave the master a fiftieth of
 # a core, and it would seem dead; with this it gets what it needs, which is little.
 _SHARES = 32 * 1024
+
+_ROLES = ("master", "exporter", "probes", "prometheus", "grafana")
 
 _FORM = ("--users", "50", "--spawn-rate", "50")  # what the web UI's start form is filled in with
 
@@ -50,6 +52,7 @@ class ControlPlane:
     grafana_url: str = ""  # where the dashboards are; "" for nowhere
     grafana_missing: str = ""  # why the lab's own could not be started
     probes: str = ""  # the probes' container, asked from within; "" where the engine would not start it
+    services: tuple[Running, ...] = ()  # all of them that run
 
 
 def scrape_jobs() -> dict[str, str]:
@@ -148,14 +151,24 @@ def ensure_control(
         grafana_url=grafana_url,
         grafana_missing=grafana_missing,
         probes=probes.name,
+        services=_services(client, lab),
     )
+
+
+def _services(client: docker.DockerClient, lab: str) -> tuple[Running, ...]:
+    """Return the lab's services that run, each with the pid of its first process."""
+    found = []
+    for row in client.api.containers(filters={"label": f"{LAB}={lab}"}):
+        if row["Labels"].get(ROLE) in _ROLES:
+            with contextlib.suppress(NotFound, NotReady):  # it ended meanwhile
+                found.append(running(client.containers.get(row["Id"])))
+    return tuple(found)
 
 
 def control_state(client: docker.DockerClient, lab: str) -> dict[str, str]:
     """Return service role -> the engine's word for its state, for those that exist."""
-    roles = ("master", "exporter", "probes", "prometheus", "grafana")
     found = client.containers.list(all=True, filters={"label": f"{LAB}={lab}"})
-    return {str(c.labels[ROLE]): str(c.status) for c in found if c.labels.get(ROLE) in roles}
+    return {str(c.labels[ROLE]): str(c.status) for c in found if c.labels.get(ROLE) in _ROLES}
 
 
 def control_network(lab: str) -> str:

@@ -16,7 +16,7 @@ import docker
 
 from orchestrator.containers.images import BASE
 from orchestrator.containers.labels import Owner
-from orchestrator.containers.launch import Running, Spec, ensure, launch, remove, run_inside
+from orchestrator.containers.launch import Running, Spec, ensure, launch, run_inside
 from orchestrator.containers.nonce import tells_nonce
 from orchestrator.errors import BadInput, LimitRefused, NotReady
 from orchestrator.model import Profile, ReadBack, Variant
@@ -24,9 +24,6 @@ from orchestrator.units import parse_cpu_list
 
 LOCUSTFILE = "/opt/lab/swarm/locustfile.py"
 OWN_FOLDER = "/opt/lab/own"  # where a person's own locustfile is mounted
-
-# What a plan must know of a namespace whose profile leaves it as it is.
-AS_GIVEN = ("net.core.somaxconn", "net.ipv4.ip_local_port_range")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,34 +220,3 @@ def require_taken(read_backs: list[ReadBack], profile: Profile) -> None:
                 f"read back {back.seen}. "
                 "Lower it in lab.yaml, or set best_effort: true to go on with what was granted"
             )
-
-
-def granted(client: docker.DockerClient, lab: str, owner: Owner, wanted_nofile: int) -> tuple[int, str, dict[str, str]]:
-    """Return (descriptors a process is granted, CPU list available, sysctls), read inside throw-away containers.
-
-    The wanted number is tried first; where the engine refuses it, its own inherited limit is what is granted.
-    sysctls: those of AS_GIVEN in a namespace that asks for nothing.
-    """
-    given = " ".join(f"/proc/sys/{name.replace('.', '/')}" for name in AS_GIVEN)
-    script = f"ulimit -Hn; grep Cpus_allowed_list /proc/self/status | cut -f2; cat {given}"
-
-    def ask(nofile: int | None) -> tuple[int, str, dict[str, str]]:
-        name = f"netpoll-lab-{lab}-limits-{nofile or 'own'}-{owner.pid}"
-        spec = Spec(role="limits", name=name, image=BASE, command=("sleep", "30"), nofile=nofile)
-        container = launch(client, spec, lab, owner)
-        try:
-            _, output = run_inside(client, container.id, ["sh", "-c", script])
-        finally:
-            remove(client, container.id)
-        lines = output.splitlines()
-        if len(lines) < 2 or not lines[0].isdigit():
-            raise NotReady(f"the engine's limits could not be read inside a container; seen: {output!r}. Try: lab gc")
-        values = (" ".join(line.split()) for line in lines[2:])
-        is_whole = len(lines) == 2 + len(AS_GIVEN)
-        return int(lines[0]), lines[1].strip(), dict(zip(AS_GIVEN, values, strict=False)) if is_whole else {}
-
-    try:
-        return ask(wanted_nofile)
-    except LimitRefused:
-        limit, cpus, sysctls = ask(None)
-        return min(limit, wanted_nofile), cpus, sysctls

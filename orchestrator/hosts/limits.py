@@ -12,9 +12,11 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
-from orchestrator.planning.hostlimits import HostLimits
+from orchestrator.hosts.facts import kernel_version
+from orchestrator.planning.hostlimits import ContainerLimits, HostLimits
 
 _SYSCTLS = {
     "nr_open": "fs/nr_open",
@@ -24,6 +26,11 @@ _SYSCTLS = {
     "max_map_count": "vm/max_map_count",
     "epoll_watches": "fs/epoll/max_user_watches",
 }
+
+# Rings were locked memory up to 5.11 (io_account_mem), only the cgroup's from 5.12 on (26bfa89e25f4), and are locked
+# memory again since the region API (8078486e1d53, 81a4058e0cd0, ef62de3c4ad5; io_create_region in io_uring/memmap.c),
+# which liburing's io_uring_mlock_size(3) does not know yet. Measured on 6.18: 137 pages for each ring of c-uring.
+_RINGS_LOCKED_SINCE = (6, 14)
 
 _OF_A_POD = {"net.core.somaxconn": 1, "net.ipv4.ip_local_port_range": 2}  # that plans rest on -> numbers in it
 
@@ -47,18 +54,18 @@ def read_limits(state: Path, proc: Path = Path("/proc")) -> HostLimits:
     granted, doubt = _granted(kept)
     if doubt:
         assumed.append(f"descriptors granted to a container: the profile's wish; {doubt}")
-    pids = kept.get("pids_max")
     return HostLimits(
         **values,
         cpus=frozenset(os.sched_getaffinity(0)),
         memory_bytes=memory.get("MemTotal"),
         available_bytes=memory.get("MemAvailable"),
         files_open=_word(proc / "sys/fs/file-nr", 0),
-        pids_max=pids if isinstance(pids, int) else None,
         tcp_memory_pages=_word(proc / "sys/net/ipv4/tcp_mem", 2),
         conntrack_max=_number(proc / "sys/net/netfilter/nf_conntrack_max"),
         pods_tracked=bool(kept.get("pods_tracked", False)),
         nofile_granted=granted,
+        container=_container(kept),
+        rings_locked=(kernel_version(platform.release()) or (0, 0)) >= _RINGS_LOCKED_SINCE,
         sysctls=_sysctls(kept),
         fingerprint=fingerprint,
         assumed=tuple(assumed),
@@ -66,18 +73,18 @@ def read_limits(state: Path, proc: Path = Path("/proc")) -> HostLimits:
 
 
 def keep_granted(
-    state: Path, *, nofile: int, wanted: int, engine: str, pids_max: int | None = None, pods_tracked: bool = False
+    state: Path, *, nofile: int, wanted: int, engine: str, container: ContainerLimits, pods_tracked: bool = False
 ) -> None:
     """Keep what the engine granted a container, for plans made without asking it. A file that cannot be written is not.
 
-    nofile: descriptors of one process, of the number wanted. engine: its version. pids_max: its limit of one
-    container; None: unlimited. pods_tracked: the kernel tracks connections in a pod's namespace.
+    nofile: descriptors of one process, of the number wanted. engine: its version. container: the limits that one has
+    who asks for none. pods_tracked: the kernel tracks connections in a pod's namespace.
     A cap met earlier stays known when fewer are asked for and granted.
     """
     known, _ = _granted(kept := _kept(state))
     if known is not None and wanted <= known:
         nofile, wanted = known, int(str(kept["wanted"]))
-    document = {"nofile": nofile, "wanted": wanted, "engine": engine, "pids_max": pids_max}
+    document = {"nofile": nofile, "wanted": wanted, "engine": engine, "container": asdict(container)}
     document |= {"kernel": platform.release(), "pods_tracked": pods_tracked}
     if kept.get("kernel") == platform.release() and "sysctls" in kept:
         document["sysctls"] = kept["sysctls"]
@@ -108,6 +115,15 @@ def _write(state: Path, document: Mapping[str, object]) -> None:
     except OSError:  # best effort: later plans assume then, and say so
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+def _container(kept: Mapping[str, object]) -> ContainerLimits | None:
+    """Return the limits read back under this kernel; None where none were, or not as they are kept now."""
+    found = kept.get("container") if kept.get("kernel") == platform.release() else None
+    if not isinstance(found, dict) or found.keys() != asdict(ContainerLimits()).keys():
+        return None
+    whole = all(value is None or (isinstance(value, int) and value >= 0) for value in found.values())
+    return ContainerLimits(**found) if whole else None
 
 
 def _sysctls(kept: Mapping[str, object]) -> dict[str, str]:

@@ -33,6 +33,14 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Ring:
+    """One io_uring of a server; a process opens the next when the first is full."""
+
+    connections: int  # places in its table of direct descriptors; RLIMIT_NOFILE may allow fewer
+    locked_bytes: int  # its queues and its ring of buffers, where a kernel counts them as locked memory
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One server implementation under test, as its variant.toml declares it."""
 
@@ -54,6 +62,7 @@ class Variant:
     seccomp: Path | None = None  # a profile for its container, instead of the engine's
     wall: str = ""  # what ends it at connections_most, in words; "" for no known limit
     connections_most: int | None = None
+    ring: Ring | None = None  # of a server that works with io_uring
     lacks: tuple[str, ...] = ()  # routes and checks of the contract that it declares not to keep
     image: str = ""  # an existing image, run as it is; the keys below are only such a one's
     routes: Mapping[str, str] = field(default_factory=dict)  # "plain", "delay" -> its own path; {ms} is the delay

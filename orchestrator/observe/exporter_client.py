@@ -31,6 +31,7 @@ class Reading:
     missing: Mapping[str, str]  # name -> why it could not be read
     notes: Mapping[str, str]  # name -> what to know about its value
     due_in_s: Mapping[str, float] = field(default_factory=dict)  # name of a kept value -> before it is read anew
+    asker_cpu_s: float = 0.0  # CPU time that this process, who asked, had used by then
 
 
 class Exporter:
@@ -48,6 +49,7 @@ class Exporter:
         shared_namespace: bool = False,
         listens: tuple[str, int] | None = None,
         stats: Literal["never", "told", "always"] = "never",
+        beside: Iterable[tuple[str, int]] = (),
     ) -> Reading:
         """Observe these containers as one target from now on; return its first reading.
 
@@ -56,6 +58,7 @@ class Exporter:
         shared_namespace: True in the arena, whose TCP counters belong to all its variants together.
         listens: host and port in their network namespace; None leaves accept queue and sockets out.
         stats: when its /stats may be asked; `told`: only by ask_stats.
+        beside: the lab's other containers at work then, as `containers`; a reading tells their CPU time together.
         Raises NotReady when the exporter cannot be reached or refuses; its reason is in the text.
         """
         body = {
@@ -64,6 +67,7 @@ class Exporter:
             "shared_namespace": shared_namespace,
             "listens": {"host": listens[0], "port": listens[1]} if listens else None,
             "stats": stats,
+            "beside": [{"id": container_id, "pid": pid} for container_id, pid in beside],
         }
         return _reading(self._ask("PUT", f"/targets/{name}", body))
 
@@ -152,7 +156,7 @@ def _reading(told: Mapping[str, object]) -> Reading:
         )
     plain = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
     grouped = {name: value for name, value in values.items() if isinstance(value, dict)}
-    return Reading(float(at_s), plain, grouped, missing, notes, due_in_s)
+    return Reading(float(at_s), plain, grouped, missing, notes, due_in_s, time.process_time())
 
 
 def _cause(why: requests.RequestException) -> str:

@@ -20,6 +20,7 @@ _ALL = (
     constraints.port_search,
     constraints.accept_queue,
     constraints.threads,
+    constraints.locked_memory,
     constraints.tracked,
     constraints.epoll_watches,
     constraints.open_files,

@@ -8,14 +8,24 @@ from __future__ import annotations
 from orchestrator.model import Bound
 from orchestrator.planning.ask import Ask
 from orchestrator.planning.capacity import RESERVE, most_spread
+from orchestrator.planning.hostlimits import ContainerLimits
 
 # Above this many connections for each pair of addresses, 85 % of the time goes into finding a free port
 # (__inet_check_established), and opening slows to 5,000/s.
 QUICK_PORTS = 14_000
 
 SYSTEM_THREADS = 1_000  # of a machine at rest, and of the lab's own services
+USERS_THREADS = 200  # of the same user besides the servers': a few of each worker, and of the lab's own services
+OWN_THREADS = 16  # of a container besides its connections': a runtime's own, and a look into it by `exec`
 OTHER_MAPS = 200  # map areas of a process beside its threads' stacks: libraries, heap, arenas
 TRACKED_AFTER_CLOSE_S = 120.0  # nf_conntrack_tcp_timeout_time_wait
+
+# What a container has from its engine, and what gives it more.
+_ENGINES = {
+    "RLIMIT_MEMLOCK": "a higher memlock of the engine (LimitMEMLOCK of its service, or default-ulimits)",
+    "RLIMIT_NPROC": "a higher nproc of the engine (LimitNPROC of its service, or default-ulimits)",
+    "pids.max": "a higher pids limit of the engine's containers (systemd: DefaultTasksMax; Podman: pids_limit)",
+}
 
 
 def server_descriptors(ask: Ask) -> Bound:
@@ -106,29 +116,61 @@ def threads(ask: Ask) -> Bound | None:
     """A thread for each connection, of a variant that makes one."""
     if ask.variant.threads != "per-connection":
         return None
-    host = ask.host
+    host, container = ask.host, ask.host.container or ContainerLimits()
+    containers = 1 if ask.variant.processes == "own" else ask.server_processes
     limits = [
-        ("kernel.threads-max", host.threads_max and host.threads_max - SYSTEM_THREADS, "host"),
-        ("kernel.pid_max", host.pid_max and host.pid_max - SYSTEM_THREADS, "host"),
-        ("pids.max", host.pids_max and host.pids_max * ask.server_processes, "container"),
+        ("kernel.threads-max", host.threads_max and host.threads_max - SYSTEM_THREADS),
+        ("kernel.pid_max", host.pid_max and host.pid_max - SYSTEM_THREADS),
+        ("RLIMIT_NPROC", container.nproc and container.nproc - USERS_THREADS),
+        ("pids.max", container.pids_max and (container.pids_max - OWN_THREADS) * containers),
         (
             "vm.max_map_count",
             host.max_map_count and (host.max_map_count - OTHER_MAPS) // 2 * ask.server_processes,
-            "host",
         ),
     ]
-    known = [(most, name, whose) for name, most, whose in limits if most is not None]
+    known = [(most, name) for name, most in limits if most is not None]
     if not known:
         return Bound("threads", None, "not known: no limit could be read", "", "host", wanted=ask.connections)
-    most, name, whose = min(known)
-    others = ", ".join(f"{other} {value:,}" for value, other, _ in sorted(known)[1:])
+    most, name = min((max(most, 0), name) for most, name in known)
+    others = ", ".join(f"{other} {value:,}" for value, other in sorted(known)[1:])
+    unread = "" if host.container is not None else "; a container's pids.max and RLIMIT_NPROC not read back yet"
     return Bound(
         name="threads",
-        most=float(max(most, 0)),
-        formula=f"one each; {name} allows {most:,} beside the system's (then {others})",
-        fix=tune(ask, name) if whose == "host" else "a higher pids limit of the engine (--default-pids-limit)",
-        whose="container" if whose == "container" else "host",
+        most=float(most),
+        formula=f"one each; {name} allows {most:,} beside the system's (then {others}){unread}",
+        fix=_ENGINES.get(name) or tune(ask, name),
+        whose="host",
         wanted=ask.connections,
+    )
+
+
+def locked_memory(ask: Ask) -> Bound | None:
+    """What all rings of the containers' user may lock together, of a variant that works with io_uring.
+
+    A server without its first ring ends with ENOMEM; one that cannot open a further one leaves the rest in the queue.
+    """
+    ring = ask.variant.ring
+    if ring is None:
+        return None
+    name, wanted, container = "locked memory", ask.connections, ask.host.container
+    if not ask.host.rings_locked:
+        text = "this kernel counts rings as memory of their cgroup, not as locked memory"
+        return Bound(name, None, text, "", "host", wanted=wanted)
+    if container is None or container.memlock_bytes is None:
+        why = "not known: a container's RLIMIT_MEMLOCK was not read back yet" if container is None else "not limited"
+        return Bound(name, None, why, "", "host", wanted=wanted)
+    rings = container.memlock_bytes // ring.locked_bytes
+    each = min(ring.connections, max(ask.limit.connections, 0))
+    # One process opens ring after ring. Several have one each, which takes what the process's descriptors allow.
+    alone = ask.server_processes == 1 or each < ask.limit.connections
+    return Bound(
+        name=name,
+        most=float(rings * each if alone else most_spread(ask.limit, rings)),
+        formula=f"RLIMIT_MEMLOCK {container.memlock_bytes:,} / {ring.locked_bytes:,} for each ring = {rings:,} rings, "
+        f"of all processes of one user, x at most {each:,} connections",
+        fix=_ENGINES["RLIMIT_MEMLOCK"],
+        whose="host",
+        wanted=wanted,
     )
 
 

@@ -23,6 +23,7 @@ _MOST = 1 << 30  # more than any machine's descriptors
 
 _OF_A_MACHINE = (
     constraints.threads,
+    constraints.locked_memory,
     constraints.tracked,
     constraints.epoll_watches,
     constraints.open_files,

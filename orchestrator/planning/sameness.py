@@ -12,8 +12,9 @@ from pathlib import Path
 
 from orchestrator.model import Lab, Plan
 
-# What words say about a thing, and where its sources lie, changes no figure; sources are in the image's digest.
-_WORDS = frozenset({"name", "summary", "folder", "deviations", "wall"})
+# What words say about a thing, where its sources lie and what a plan counts with changes no figure; sources are in the
+# image's digest.
+_WORDS = frozenset({"name", "summary", "folder", "deviations", "wall", "ring"})
 # Of the host facts those that figures depend on; the load average and the time are new each time.
 _FACTS = (
     "kernel", "architecture", "operating_system", "cpus", "cpu_model", "engine_version", "cgroup_version",

@@ -7,8 +7,8 @@ that fails under load is a finding. Neither does a saturated generator: its figu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from orchestrator.model import Kind
@@ -32,6 +32,10 @@ THROTTLED_LIMIT_RATIO = 0.01
 # a tenth of the server's own. A paired comparison forgives what hits a whole block, not what hits one trial.
 STOLEN_LIMIT_RATIO = 0.05
 STOLEN_NOTE_RATIO = 0.01  # as with throttling: from here on the slow end may show it
+# Of the CPUs of one side, with what the count may be off by taken away (verdicts/others.py): 3 % is the least that a
+# verdict calls a difference. It voids nothing: no rule of the gate names it, and a paired comparison forgives what
+# lasts a whole block.
+OTHERS_NOTE_RATIO = 0.05
 # Wide enough for users that are mid-exchange at either edge of a short window.
 LITTLE_TOLERANCE_RATIO = 0.15
 
@@ -61,6 +65,7 @@ class Evidence:
     arrivals: Arrivals | None = None  # open, storm
     complaints: tuple[str, ...] = ()  # what went wrong most, in words
     stolen_ratio: float | None = None  # of the machine's CPU time in the window, that its hypervisor gave to others
+    others: Mapping[str, float] = field(default_factory=dict)  # which CPUs -> what other programs took of them
 
 
 def void_reason(evidence: Evidence) -> str | None:
@@ -118,6 +123,11 @@ def measurement_notes(evidence: Evidence) -> tuple[str, ...]:
         notes.append(f"{evidence.arrivals.dropped:,} arrivals were never sent: {NEVER_SENT}")
     if evidence.stolen_ratio is not None and evidence.stolen_ratio >= STOLEN_NOTE_RATIO:
         notes.append(f"the hypervisor took {evidence.stolen_ratio:.1%} of the CPU time")
+    notes += [
+        f"other programs took at least {ratio:.1%} of {cpus}"
+        for cpus, ratio in evidence.others.items()
+        if ratio >= OTHERS_NOTE_RATIO
+    ]
     if evidence.generator_cpu_ratio is None:
         notes.append("the generator's CPU is not known: it may have been the limit")
     return tuple(notes)

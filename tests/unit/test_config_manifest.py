@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import pytest
 
 from orchestrator.config.load import load_lab
+from orchestrator.model import Ring
 from tests.unit.lab_files import LAB, complaint_about, write_lab, write_manifest
 
+ROOT = Path(__file__).resolve().parents[2]
 SECCOMP = '{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}'
 IMAGE = {"runtime": "", "image": '"my/app:1.2"', "processes": "", "port": "9000", "routes": '{plain = "/hello"}'}
 
@@ -40,15 +44,42 @@ def test_a_variant_says_what_it_needs_and_where_it_ends(tmp_path: Path) -> None:
     assert ("FD_SETSIZE: descriptors stay below 1,024", 1000) == (mine.wall, mine.connections_most)
 
 
+def test_a_server_with_io_uring_says_what_a_ring_takes_and_locks(tmp_path: Path) -> None:
+    """Both numbers, or none; a ring that locks nothing is a slip of the pen."""
+    found = load_lab(write(tmp_path / "whole", ring="{connections = 131072, locked_bytes = 561152}"))
+
+    assert Ring(131_072, 561_152) == found.variants["mine"].ring
+    assert "ring.locked_bytes: missing" in complaint_about(write(tmp_path / "half", ring="{connections = 131072}"))
+    assert "ring.locked_bytes: " in complaint_about(
+        write(tmp_path / "none", ring="{connections = 1, locked_bytes = 0}")
+    )
+
+
+def test_c_uring_locks_what_its_rings_come_to() -> None:
+    """Whole pages of 4 KiB: the queues (io_uring.c rings_size: 16 bytes for a completion, 64 and an index of 4 for a
+    submission, behind a head of at most 1 KiB), and 16 bytes for each buffer in their ring.
+    """
+    source = (ROOT / "servers" / "c-uring" / "ring.c").read_text()
+    submissions, completions, buffers = (
+        int(re.findall(rf"\b{name} = ([0-9]+)", source)[0]) for name in ("SUBMISSIONS", "COMPLETIONS", "BUFFERS")
+    )
+    parts = (1024 + 16 * completions + 4 * submissions, 64 * submissions, 16 * buffers)
+    pages = sum(math.ceil(size / 4096) for size in parts)
+
+    assert "FILES_MOST = 1 << 17" in source
+    assert Ring(1 << 17, pages * 4096) == load_lab(ROOT / "lab.yaml").variants["c-uring"].ring
+
+
 def test_a_variant_without_any_of_it_is_what_it_was(tmp_path: Path) -> None:
     """Every key has a default that changes nothing."""
     mine = load_lab(write(tmp_path)).variants["mine"]
 
-    assert ((), None, "", None, (), "", {}, "", (), {}) == (
+    assert ((), None, "", None, None, (), "", {}, "", (), {}) == (
         mine.packages,
         mine.seccomp,
         mine.wall,
         mine.connections_most,
+        mine.ring,
         mine.lacks,
         mine.image,
         mine.routes,

@@ -8,9 +8,11 @@ import pytest
 
 from orchestrator.observe.exporter.errors import Malformed, Unavailable
 from orchestrator.observe.exporter.parse import (
+    CpuWork,
     Ring,
     count_watches,
     parse_cpu_times,
+    parse_cpu_works,
     parse_keyed,
     parse_machine,
     parse_meminfo,
@@ -182,6 +184,16 @@ def test_taskstats_version_15_is_refused() -> None:
     """Its fields are at other offsets; reading it would give wrong numbers."""
     with pytest.raises(Unavailable, match="version 15"):
         decode(taskstats_answer(version=15))
+
+
+def test_what_each_cpu_did_is_split_into_tasks_and_interrupts() -> None:
+    """User, nice and system are tasks'; irq and softirq are interrupts'; idle, iowait and steal are neither."""
+    works = parse_cpu_works(read_fixture("host/stat"), 100)
+
+    assert {"0": CpuWork(650.46, 136.57), "1": CpuWork(533.40, 118.01)} == works
+    assert {} == parse_cpu_works("cpu  1 2 3 4 5 6 7 8 9 10\nintr 5\n", 100)
+    with pytest.raises(Malformed, match="expected 'cpu0' and at least seven numbers"):
+        parse_cpu_works("cpu  1 2 3 4 5 6 7 8\ncpu0 1 2 3\n", 100)
 
 
 def test_the_machines_cpu_time_and_what_was_stolen_of_it() -> None:

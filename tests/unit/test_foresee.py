@@ -14,6 +14,7 @@ from orchestrator.hosts.calibration import keep_calibration
 from orchestrator.hosts.limits import keep_granted, read_limits
 from orchestrator.model import Lab, Metrics, TrialResult
 from orchestrator.planning.costs import Calibration, EndCost, GeneratorCost
+from orchestrator.planning.hostlimits import ContainerLimits
 from orchestrator.results.store import open_store
 from tests.unit.lab_files import write_lab
 
@@ -38,7 +39,7 @@ def test_a_plan_knows_what_the_engine_granted_last(tmp_path: Path) -> None:
     """Two processes of 20,000 where the profile's 65,536 were refused; one before that is known."""
     lab = make_lab(tmp_path)
     before = [spec.workers for spec in foresee(lab, "quick").plan.trials if spec.kind == "hold"]
-    keep_granted(tmp_path / ".lab", nofile=20_000, wanted=65_536, engine="x")
+    keep_granted(tmp_path / ".lab", nofile=20_000, wanted=65_536, engine="x", container=ContainerLimits())
     after = [spec.workers for spec in foresee(lab, "quick").plan.trials if spec.kind == "hold"]
 
     assert ([1], [2]) == (before, after)
@@ -49,7 +50,7 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
     """Descriptors and costs, each until it was measured; another machine's calibration is not this one's."""
     lab = make_lab(tmp_path)
     bare = foresee(lab, "quick").assumed
-    keep_granted(tmp_path / ".lab", nofile=20_000, wanted=65_536, engine="x")
+    keep_granted(tmp_path / ".lab", nofile=20_000, wanted=65_536, engine="x", container=ContainerLimits())
     here = read_limits(tmp_path / ".lab").fingerprint
     keep_calibration(tmp_path / ".lab", Calibration({**here, "kernel": "5.4"}, {}, {}))
     foreign = foresee(lab, "quick").assumed

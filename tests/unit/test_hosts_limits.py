@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.hosts.limits import keep_granted, keep_sysctls, read_limits
+from orchestrator.planning.hostlimits import ContainerLimits
+
+FREE = ContainerLimits()
 
 FILES = {
     "sys/fs/nr_open": "1048576\n",
@@ -63,12 +66,13 @@ def test_what_was_never_granted_is_assumed_and_said(tmp_path: Path) -> None:
 
 def test_what_was_granted_is_remembered(tmp_path: Path) -> None:
     """A later plan knows it, and the engine's version belongs to the fingerprint."""
-    keep_granted(tmp_path / ".lab", nofile=20_000, wanted=1 << 20, engine="20.10.24", pids_max=4096)
+    tight = ContainerLimits(memlock_bytes=8 << 20, nproc=None, pids_max=4096)
+    keep_granted(tmp_path / ".lab", nofile=20_000, wanted=1 << 20, engine="20.10.24", container=tight)
     seen = read_limits(tmp_path / ".lab", make_proc(tmp_path))
 
-    assert (20_000, 4096, "20.10.24", ()) == (
+    assert (20_000, tight, "20.10.24", ()) == (
         seen.nofile_granted,
-        seen.pids_max,
+        seen.container,
         seen.fingerprint["engine"],
         seen.assumed,
     )
@@ -77,10 +81,10 @@ def test_what_was_granted_is_remembered(tmp_path: Path) -> None:
 
 def test_a_wish_that_was_granted_is_no_cap(tmp_path: Path) -> None:
     """Asked for 16,384 and given them, the engine may give more; a cap met before stays known."""
-    keep_granted(tmp_path, nofile=16_384, wanted=16_384, engine="x")
+    keep_granted(tmp_path, nofile=16_384, wanted=16_384, engine="x", container=FREE)
     uncapped = read_limits(tmp_path, make_proc(tmp_path))
-    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x")
-    keep_granted(tmp_path, nofile=16_384, wanted=16_384, engine="x")
+    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x", container=FREE)
+    keep_granted(tmp_path, nofile=16_384, wanted=16_384, engine="x", container=FREE)
 
     assert uncapped.nofile_granted is None
     assert "the engine granted all of 16,384 when it was asked" in uncapped.assumed[0]
@@ -89,12 +93,12 @@ def test_a_wish_that_was_granted_is_no_cap(tmp_path: Path) -> None:
 
 def test_what_was_granted_under_another_kernel_is_not_believed(tmp_path: Path) -> None:
     """The machine may be another one, though the folder is the same."""
-    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="20.10.24")
+    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="20.10.24", container=FREE)
     kept = json.loads((tmp_path / "limits.json").read_text())
     (tmp_path / "limits.json").write_text(json.dumps({**kept, "kernel": f"{platform.release()}-other"}))
     seen = read_limits(tmp_path, make_proc(tmp_path))
 
-    assert seen.nofile_granted is None
+    assert (None, None) == (seen.nofile_granted, seen.container)
     assert "another kernel" in seen.assumed[0]
 
 
@@ -103,10 +107,10 @@ def test_a_pods_settings_are_remembered_with_what_was_asked_for(tmp_path: Path) 
     queue, ports = "net.core.somaxconn", "net.ipv4.ip_local_port_range"
     keep_sysctls(tmp_path, {(queue, "9"): "9"})
     before = (tmp_path / "limits.json").exists()
-    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x")
+    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x", container=FREE)
     keep_sysctls(tmp_path, {(queue, ""): "4096", (ports, ""): "32768 60999"})
     keep_sysctls(tmp_path, {(queue, "65535"): "8192", (ports, "1024 65535"): "absent", ("net.ipv4.tcp_sack", "1"): "1"})
-    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x")
+    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x", container=FREE)
     seen = read_limits(tmp_path, make_proc(tmp_path))
 
     assert not before
@@ -117,6 +121,31 @@ def test_a_pods_settings_are_remembered_with_what_was_asked_for(tmp_path: Path) 
     assert {} == read_limits(tmp_path, make_proc(tmp_path)).sysctls
     (tmp_path / "limits.json").write_text(json.dumps({**kept, "kernel": f"{platform.release()}-other"}))
     assert {} == read_limits(tmp_path, make_proc(tmp_path)).sysctls
+
+
+@pytest.mark.parametrize(
+    ("release", "locked"),
+    [("6.18.44-fc-v782", True), ("6.14.0-27-generic", True), ("6.13.12", False), ("6.1.0-37", False), ("x", False)],
+)
+def test_rings_are_locked_memory_from_a_kernel_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, locked: bool
+) -> None:
+    """Since 6.14; where the kernel's version does not read so, no limit is claimed."""
+    monkeypatch.setattr(platform, "release", lambda: release)
+
+    assert locked is read_limits(tmp_path, make_proc(tmp_path)).rings_locked
+
+
+@pytest.mark.parametrize(
+    "container", [None, 7, {}, {"memlock_bytes": 1}, {"memlock_bytes": "1", "nproc": 1, "pids_max": 1}]
+)
+def test_limits_that_were_kept_otherwise_are_not_read_back(tmp_path: Path, container: object) -> None:
+    """A record of an earlier version, or a damaged one, is not taken for "unlimited"."""
+    keep_granted(tmp_path, nofile=20_000, wanted=1 << 20, engine="x", container=FREE)
+    kept = json.loads((tmp_path / "limits.json").read_text())
+    (tmp_path / "limits.json").write_text(json.dumps({**kept, "container": container}))
+
+    assert read_limits(tmp_path, make_proc(tmp_path)).container is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"nofile": "many"}', "\x00", '{"sysctls": 7}'])
@@ -152,6 +181,6 @@ def test_a_kernel_without_connection_tracking_has_no_limit_of_it(tmp_path: Path)
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     """Remembering is a service to later plans, not a condition of this run."""
     (tmp_path / "state").write_text("a file where the folder belongs")
-    keep_granted(tmp_path / "state", nofile=1, wanted=1, engine="x")
+    keep_granted(tmp_path / "state", nofile=1, wanted=1, engine="x", container=FREE)
 
     assert "a file where the folder belongs" == (tmp_path / "state").read_text()

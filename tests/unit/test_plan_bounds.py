@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Plan, Ramp, TrialSpec
+from orchestrator.model import Bound, Plan, Ramp, Ring, TrialSpec
 from orchestrator.planning.bounds import binding, find_bounds, most_connections, predict
-from orchestrator.planning.capacity import SPREAD, Limit
+from orchestrator.planning.capacity import SPREAD, Limit, most_spread
+from orchestrator.planning.hostlimits import ContainerLimits
 from orchestrator.planning.refusal import find_impossible
 from tests.unit.asking import COSTS, GIB, HOLD, HOST, PROFILE, VARIANT, ask, bound
 
@@ -119,24 +120,89 @@ def test_a_cost_that_was_not_measured_here_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "servers", "most", "word", "whose"),
+    ("changes", "servers", "most", "word", "fix"),
     [
-        ({}, 1, 31_768, "kernel.pid_max", "host"),
-        ({"pid_max": 4 << 20}, 1, 32_665, "vm.max_map_count", "host"),
-        ({"pid_max": 4 << 20}, 6, 191_731, "kernel.threads-max", "host"),
-        ({"pid_max": 4 << 20, "pids_max": 4_096}, 6, 24_576, "pids.max", "container"),
+        ({}, 1, 31_768, "kernel.pid_max", "lab tune"),
+        ({"pid_max": 4 << 20}, 1, 32_665, "vm.max_map_count", "lab tune"),
+        ({"pid_max": 4 << 20}, 6, 191_731, "kernel.threads-max", "lab tune"),
+        ({"container": ContainerLimits(pids_max=4_096)}, 6, 24_480, "pids.max", "DefaultTasksMax"),
+        ({"container": ContainerLimits(nproc=8_192, pids_max=4_096)}, 6, 7_992, "RLIMIT_NPROC", "LimitNPROC"),
+        ({"container": ContainerLimits(pids_max=8)}, 1, 0, "pids.max", "DefaultTasksMax"),
     ],
 )
-def test_a_thread_per_connection_ends_at_the_least_of_four(
-    changes: dict[str, Any], servers: int, most: int, word: str, whose: str
+def test_a_thread_per_connection_ends_at_the_least_of_five(
+    changes: dict[str, Any], servers: int, most: int, word: str, fix: str
 ) -> None:
-    """Threads and pids of the machine, map areas of each process, pids of each container."""
+    """Threads and pids of the machine, map areas of each process, pids of each container, threads of one user."""
     variant = replace(VARIANT, threads="per-connection")
     found = bound("threads", ask(variant=variant, server_processes=servers, host=replace(HOST, **changes)))
 
-    assert (float(most), whose) == (found.most, found.whose)
+    assert (float(most), "host") == (found.most, found.whose)
     assert f"{word} allows {most:,}" in found.formula
+    assert fix in found.fix
+    assert ("not read back yet" in found.formula) == ("container" not in changes)
     assert "threads" not in {b.name for b in find_bounds(ask())}
+
+
+def test_processes_of_its_own_share_one_containers_pids() -> None:
+    """Four processes that a variant makes itself are in one container; four that the plan starts are in four."""
+    variant = replace(VARIANT, threads="per-connection")
+    tight = replace(HOST, container=ContainerLimits(pids_max=1_016))
+    shared, alone = (
+        bound("threads", ask(variant=replace(variant, processes=kind), server_processes=4, host=tight)).most
+        for kind in ("own", "reuseport")
+    )
+
+    assert (1_000.0, 4_000.0) == (shared, alone)
+
+
+URING = replace(VARIANT, name="c-uring", technique="io_uring", ring=Ring(131_072, 561_152))
+
+
+def uring(memlock_bytes: int | None, connections: int = 1_000_000, **changes: Any) -> Bound:
+    """Return what locks bound: a million in 51 processes of 20,000 descriptors, but for the changes."""
+    host = replace(HOST, rings_locked=True, container=ContainerLimits(memlock_bytes=memlock_bytes))
+    scenario = replace(HOLD, connections=connections)
+    return bound("locked memory", ask(scenario, variant=URING, **{"server_processes": 51, "host": host, **changes}))
+
+
+def test_rings_of_one_user_share_its_locked_memory() -> None:
+    """8 MiB are 14 rings of 561,152 bytes: as many processes start, so a million is refused for it, with the fix."""
+    found = uring(8 << 20)
+
+    assert float(most_spread(Limit(20_000, ""), 14)) == found.most
+    assert (True, True, "host") == (found.exceeded, found.hard, found.whose)
+    assert "RLIMIT_MEMLOCK 8,388,608 / 561,152 for each ring = 14 rings" in found.formula
+    assert "LimitMEMLOCK" in found.fix
+    assert not uring(51 * 561_152).exceeded
+    assert uring(50 * 561_152).exceeded
+
+
+@pytest.mark.parametrize(
+    ("memlock_bytes", "most"), [(8 << 20, 14 * 131_072), (8 * 561_152 - 1, 7 * 131_072), (64 << 10, 0)]
+)
+def test_a_process_with_descriptors_enough_opens_ring_after_ring(memlock_bytes: int, most: int) -> None:
+    """A table has 131,072 places however many descriptors there are: a million ask for eight rings."""
+    found = uring(memlock_bytes, server_processes=1, limit=Limit(1 << 20, "profile c1m allows"))
+
+    assert float(most) == found.most
+    assert (most < 1_000_000) == found.exceeded
+
+
+def test_locked_memory_binds_nobody_where_it_is_not_counted() -> None:
+    """Older kernels charge the cgroup, an unlimited one has no end, and what was not read back is not guessed."""
+    counted = replace(HOST, rings_locked=True)
+    found = [
+        uring(8 << 20, host=replace(HOST, container=ContainerLimits(memlock_bytes=8 << 20))),
+        uring(None),
+        uring(None, host=counted),
+    ]
+
+    assert [None, None, None] == [one.most for one in found]
+    assert ["this kernel counts rings", "not limited", "not known: a container's"] == [
+        one.formula[:length] for one, length in zip(found, (24, 11, 24), strict=True)
+    ]
+    assert "locked memory" not in {b.name for b in find_bounds(ask(host=counted))}
 
 
 def test_tables_of_the_machine_count_both_ends() -> None:

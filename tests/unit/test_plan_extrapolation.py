@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.planning.capacity import Limit
+from orchestrator.model import Ring
+from orchestrator.planning.capacity import Limit, most_spread
 from orchestrator.planning.extrapolation import UNTESTED, Extrapolation, extrapolate
+from orchestrator.planning.hostlimits import ContainerLimits
 from tests.unit.asking import HOLD, HOST, VARIANT, ask
 
 ROOMY = replace(HOST, conntrack_max=None, epoll_watches=None, tcp_memory_pages=None, file_max=None)
@@ -26,6 +28,15 @@ def test_a_host_ends_at_the_least_of_its_tables(changes: dict[str, int], per_hos
     found = extrapolate(ask(host=replace(ROOMY, **changes)), 3, None)  # type: ignore[arg-type]  # all are numbers
 
     assert (per_host, binds, 3 * per_host) == (found.per_host, found.binds and found.binds.name, found.total)
+
+
+def test_rings_of_all_processes_end_a_host() -> None:
+    """However many processes share the work, one user locks 8 MiB."""
+    variant = replace(VARIANT, ring=Ring(131_072, 561_152))
+    host = replace(ROOMY, rings_locked=True, container=ContainerLimits(memlock_bytes=8 << 20))
+    found = extrapolate(ask(host=host, variant=variant), 1, None)
+
+    assert (most_spread(Limit(20_000, ""), 14), "locked memory") == (found.per_host, found.binds and found.binds.name)
 
 
 def test_memory_counts_each_process_that_the_descriptors_ask_for() -> None:

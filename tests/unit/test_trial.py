@@ -47,7 +47,7 @@ def judged(
     variant = type("V", (), {"specimen": False, "connections_most": None, "answers": "", **(declares or {})})
     bench: Any = type("B", (), {"locustfile": own})
     bench.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
-    bench.site = type("S", (), {"load_cpus": "0-1"})
+    bench.site = type("S", (), {"server_cpus": "2", "load_cpus": "0-1"})
     kind: Kind = scenario.kind
     made = replace(TrialSpec(0, 0, "c-epoll", "x", kind, "default", 1, 2, "why", "engine"), **spec)
     return judge_load(bench, made, seen, list(ends))
@@ -143,6 +143,25 @@ def test_what_the_hypervisor_took_in_the_window_voids_a_trial() -> None:
 
     assert "the hypervisor took 8.3% of the machine's CPU time; 5% is the limit" == void
     assert judged(load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 4.06))).void is None
+
+
+def test_other_programs_on_the_trials_cpus_are_a_remark() -> None:
+    """Between the same two readings: 1.5 of six seconds on the server's CPU, half of one of twelve on the load's."""
+
+    def at(at_s: float, server_s: float, beside_s: float, asker_s: float, **ran_s: float) -> Reading:
+        values = {**VALUES, "cpu_s": server_s, "beside_cpu_s": beside_s}
+        ran = {name.removeprefix("cpu"): seconds for name, seconds in ran_s.items()}
+        return replace(reading(), at_s=at_s, values=values, grouped={"cpus_ran_s": ran}, asker_cpu_s=asker_s)
+
+    idle = at(1.0, 0.0, 0.0, 0.0, cpu0=0.0, cpu1=0.0, cpu2=0.0)
+    first = at(10.0, 5.0, 9.0, 1.0, cpu0=50.0, cpu1=60.0, cpu2=70.0)
+    last = at(16.0, 9.0, 20.0, 1.5, cpu0=56.0, cpu1=66.0, cpu2=76.0)
+    noted = judged(load(SOUND, idle=idle, first=first, last=last))
+    unknown = judged(load(SOUND, first=replace(first, values=VALUES), last=last))
+
+    assert noted.void is None
+    assert ["other programs took at least 25.0% of the server's CPUs"] == [n for n in noted.notes if "other" in n]
+    assert not [note for note in unknown.notes if "other" in note]
 
 
 def test_parties_that_disagree_void_a_trial_but_not_an_ablations() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.verdicts.measured import Arrivals
+from orchestrator.verdicts.others import LOADS, SERVERS
 from orchestrator.verdicts.reconcile import Parties
 from orchestrator.verdicts.validity import (
     CLOSED_LOOP,
@@ -157,6 +158,7 @@ def test_planted_defect_is_named(start: Evidence, defect: dict[str, Any], expect
         (CLOSED, {"throttled_s": 0.06}),
         # some steal is every virtual machine's lot; it is noted
         (CLOSED, {"stolen_ratio": 0.05}),
+        (CLOSED, {"others": {SERVERS: 0.9}}),
         # a saturated generator keeps its users idle: a lower bound, with its note
         (CLOSED, {"mean_latency_s": 0.002, "generator_cpu_ratio": 0.95}),
         # one user of one worker: half its time is the worker's own
@@ -183,6 +185,15 @@ def test_first_rule_that_objects_gives_the_reason() -> None:
         (replace(CLOSED, generator_cpu_ratio=0.9), (CLOSED_LOOP, GENERATOR_LIMITED)),
         (replace(CLOSED, stolen_ratio=0.02), (CLOSED_LOOP, "the hypervisor took 2.0% of the CPU time")),
         (replace(CLOSED, stolen_ratio=0.002), (CLOSED_LOOP,)),
+        (
+            replace(CLOSED, others={SERVERS: 0.05, LOADS: 0.123}),
+            (
+                CLOSED_LOOP,
+                "other programs took at least 5.0% of the server's CPUs",
+                "other programs took at least 12.3% of the load's CPUs",
+            ),
+        ),
+        (replace(CLOSED, others={SERVERS: 0.049}), (CLOSED_LOOP,)),
         (replace(HOLD, generator_cpu_ratio=None), ("the generator's CPU is not known: it may have been the limit",)),
     ],
 )

@@ -49,6 +49,7 @@ class Watched:
     sockets: Sockets
     dumps: Sockets  # the same namespace's, for what takes long: nobody else waits for it
     runtime: Runtime
+    beside: tuple[cgroup.Dirs, ...] | str  # of the lab's other containers; or why they could not be found
     faults: Counters = field(default_factory=Counters)
     kept: dict[str, Kept] = field(default_factory=dict)  # by source
     is_let_go: bool = False  # forgotten, or replaced by another of its name
@@ -92,7 +93,16 @@ def watch(target: Target, cgroup_root: Path, proc: Path = Path("/proc")) -> Watc
         Sockets(namespace),
         Sockets(namespace),
         Runtime(namespace),
+        _beside(target, cgroup_root, proc),
     )
+
+
+def _beside(target: Target, cgroup_root: Path, proc: Path) -> tuple[cgroup.Dirs, ...] | str:
+    """Find the cgroups of the lab's other containers; one that ended costs what they tell, not the registration."""
+    try:
+        return tuple(cgroup.find(other.pid, cgroup_root, proc, other.id) for other in target.beside)
+    except (*GONE, Unavailable) as why:
+        return f"the lab's own containers could not all be found: {why}"
 
 
 def sum_threads(watched: Watched) -> int:

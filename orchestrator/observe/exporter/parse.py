@@ -46,6 +46,14 @@ class CpuTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuWork:
+    """What one CPU did since boot, tick-grained and counted by ticks."""
+
+    tasks_s: float  # user, nice and system: of whatever task, the kernel's own threads too
+    interrupts_s: float  # irq and softirq, whoever they were for
+
+
+@dataclass(frozen=True, slots=True)
 class Rollup:
     """Sums over all mappings of a process."""
 
@@ -101,6 +109,20 @@ def parse_cpu_times(text: str, ticks_per_s: int) -> CpuTimes:
         raise Malformed(f"/proc/stat: expected 'cpu' and at least eight numbers, saw {text[:80]!r}")
     ticks = [int(field) for field in fields[1:9]]
     return CpuTimes(total_s=sum(ticks) / ticks_per_s, steal_s=ticks[7] / ticks_per_s)
+
+
+def parse_cpu_works(text: str, ticks_per_s: int) -> Mapping[str, CpuWork]:
+    """Read the lines of single CPUs in /proc/stat, by their numbers as text. Source: proc_stat(5)."""
+    found = {}
+    for line in text.splitlines()[1:]:
+        name, *fields = line.split()
+        if not name.startswith("cpu"):  # they stand together, behind the sum of all
+            break
+        if len(fields) < 7 or not all(field.isdigit() for field in fields[:7]):
+            raise Malformed(f"/proc/stat: expected {name!r} and at least seven numbers, saw {line[:80]!r}")
+        user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[:7])
+        found[name.removeprefix("cpu")] = CpuWork((user + nice + system) / ticks_per_s, (irq + softirq) / ticks_per_s)
+    return found
 
 
 def parse_status(text: str) -> Status:

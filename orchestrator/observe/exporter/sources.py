@@ -15,6 +15,7 @@ from .errors import Unavailable
 from .files import read_text
 from .look import GONE, TICKS_PER_S, Look, Value, list_processes
 from .net import NET_SOURCES
+from .others import read_beside, read_cpus_ran
 from .pace import Budget
 from .parse import parse_cpu_times, parse_smaps_rollup, parse_status
 from .runtime import RUNTIME_NAMES
@@ -215,6 +216,8 @@ SOURCES = (
     Source("processes", ("up", "processes", "threads", "threads_peak"), list_processes),
     Source("cgroup_cpu", ("cpu_s",), _cgroup_cpu),
     Source("machine", ("machine_cpu_s", "machine_steal_s"), _machine),
+    Source("cpus_ran", ("cpus_ran_s",), read_cpus_ran),
+    Source("beside", ("beside_cpu_s",), read_beside),
     Source("switches", _SWITCH_NAMES, _switches),
     Source("faults", ("faults_minor", "faults_major"), _faults),
     *NET_SOURCES,

@@ -16,6 +16,7 @@ Asks = Literal["never", "told", "always"]
 LABELS = ("run_id", "scenario", "variant")
 # 64 targets of 64 containers: far beyond any arena, small enough that a mistake cannot exhaust the exporter.
 MOST_CONTAINERS = 64
+MOST_BESIDE = 1024  # a million of Locust's own users ask for a hundred workers; each costs a small file at a reading
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ID = re.compile(r"[0-9a-f]{12,64}")
 _LONGEST_LABEL = 200
@@ -47,6 +48,7 @@ class Target:
     shared_namespace: bool = False  # its TCP counters are the whole arena's
     listens: Address | None = None  # None: its sockets are not looked at, and nobody asks its /stats
     stats: Asks = "never"
+    beside: tuple[Container, ...] = ()  # the lab's others, whose CPU time is no other program's
 
 
 def parse_name(name: str) -> str:
@@ -64,19 +66,21 @@ def parse_target(name: str, body: bytes) -> Target:
         raise BadTarget(f"{name}: the body is not JSON: {wrong}") from None
     if not isinstance(wanted, dict):
         raise BadTarget(f"{name}: expected a JSON object, saw {type(wanted).__name__}")
-    known = ("labels", "containers", "shared_namespace", "listens", "stats")
+    known = ("labels", "containers", "shared_namespace", "listens", "stats", "beside")
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         raise BadTarget(f"{name}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
     shared = wanted.get("shared_namespace", False)
     if not isinstance(shared, bool):
         raise BadTarget(f"{name}.shared_namespace: expected true or false, saw {shared!r}")
-    labels, containers = _labels(name, wanted.get("labels")), _containers(name, wanted.get("containers"))
+    labels = _labels(name, wanted.get("labels"))
+    containers = _containers(f"{name}.containers", wanted.get("containers"), MOST_CONTAINERS)
+    beside = _containers(f"{name}.beside", wanted["beside"], MOST_BESIDE) if wanted.get("beside") else ()
     listens = _listens(name, wanted["listens"]) if wanted.get("listens") is not None else None
     stats = wanted.get("stats", "never")
     if stats not in ("never", "told", "always") or (stats != "never" and listens is None):
         raise BadTarget(f"{name}.stats: expected never, or with `listens` told or always, saw {str(stats)[:60]!r}")
-    return Target(parse_name(name), labels, containers, shared, listens, stats)
+    return Target(parse_name(name), labels, containers, shared, listens, stats, beside)
 
 
 def _listens(name: str, wanted: object) -> Address:
@@ -100,12 +104,12 @@ def _labels(name: str, wanted: object) -> Mapping[str, str]:
     return {key: wanted.get(key, "") for key in LABELS}  # "" is an absent label to Prometheus
 
 
-def _containers(name: str, wanted: object) -> tuple[Container, ...]:
-    if not isinstance(wanted, list) or not 1 <= len(wanted) <= MOST_CONTAINERS:
-        raise BadTarget(f"{name}.containers: expected a list of 1 to {MOST_CONTAINERS}, saw {str(wanted)[:60]!r}")
+def _containers(key: str, wanted: object, most: int) -> tuple[Container, ...]:
+    if not isinstance(wanted, list) or not 1 <= len(wanted) <= most:
+        raise BadTarget(f"{key}: expected a list of 1 to {most}, saw {str(wanted)[:60]!r}")
     found = []
     for at, entry in enumerate(wanted):
-        where = f"{name}.containers[{at}]"
+        where = f"{key}[{at}]"
         if not isinstance(entry, dict) or set(entry) != {"id", "pid"}:
             raise BadTarget(f"{where}: expected exactly id and pid, saw {str(entry)[:80]!r}")
         if not isinstance(entry["id"], str) or not _ID.fullmatch(entry["id"]):
