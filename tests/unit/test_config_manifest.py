@@ -46,6 +46,8 @@ def test_a_variant_says_what_it_needs_and_where_it_ends(tmp_path: Path) -> None:
 
 def test_a_server_with_io_uring_says_what_a_ring_takes_and_locks(tmp_path: Path) -> None:
     """Both numbers, or none; a ring that locks nothing is a slip of the pen."""
+    for name in ("whole", "half", "none"):
+        (tmp_path / name).mkdir()
     found = load_lab(write(tmp_path / "whole", ring="{connections = 131072, locked_bytes = 561152}"))
 
     assert Ring(131_072, 561_152) == found.variants["mine"].ring

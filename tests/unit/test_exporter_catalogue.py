@@ -126,7 +126,7 @@ def test_a_source_gives_what_the_metric_shows(metric: Metric, tmp_path: Path) ->
 def test_every_value_that_is_read_for_a_chart_is_shown() -> None:
     """What a source gives is a metric, but for what only a trial's result wants."""
     shown = {value for metric in METRICS for value in metric.values.values()}
-    of_results = {"tcp_troubles", "tcp_ext_troubles", "machine_cpu_s", "machine_steal_s"}
+    of_results = {"tcp_troubles", "tcp_ext_troubles", "machine_cpu_s", "machine_steal_s", "cpus_ran_s", "beside_cpu_s"}
 
     assert set().union(*GIVEN.values(), *GIVEN_OF_HOST.values()) - shown <= of_results
 

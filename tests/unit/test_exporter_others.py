@@ -170,7 +170,7 @@ def test_others_are_registered_as_the_servers_are() -> None:
 
     assert (Container("ab" * 32, 7),) * 200 == made.beside
     assert () == parse_target("x", (body % (entry, "[]")).encode()).beside
-    with pytest.raises(BadTarget, match=r"x\.beside\[0\]: expected exactly id and pid, saw 7"):
+    with pytest.raises(BadTarget, match=r"x\.beside\[0\]: expected exactly id and pid, saw '7'"):
         parse_target("x", (body % (entry, "[7]")).encode())
-    with pytest.raises(BadTarget, match=r"x\.beside: expected a list of 1 to 1024, saw True"):
+    with pytest.raises(BadTarget, match=r"x\.beside: expected a list of 1 to 1024, saw 'True'"):
         parse_target("x", (body % (entry, "true")).encode())
