@@ -40,7 +40,7 @@ def test_the_lines_of_the_three_steps_reach_the_lab_as_they_stand(clone: Path) -
 
     assert 5 == 1 + len(lines)
     assert [["verify", "my-server"], ["run", "plain@c-epoll,my-server"], ["run", "hold-2k@c-epoll,my-server"]] == asked
-    assert ("my-server",) == chosen(read, tuple(asked[0][1:]), False, False)
+    assert ["my-server"] == [one.name for one in chosen(read, tuple(asked[0][1:]), False, False)]
     for verb, *words in asked:
         assert cli.lab.commands[verb].make_context(verb, words).params
     for _, pairing in asked[1:]:

@@ -23,7 +23,8 @@ from orchestrator.observe.exporter.reading import Ledger, Reading, take
 from orchestrator.observe.exporter.sources import SOURCES
 from orchestrator.observe.exporter.target import Container, Target, parse_target
 from orchestrator.observe.exporter.taskstats import Taskstats
-from tests.unit.test_exporter_parse import CONTAINER, FIXTURES, v1_tree, v2_tree
+from tests.unit.kernel_text import FIXTURES
+from tests.unit.test_exporter_cgroup import CONTAINER, v1_tree, v2_tree
 
 LABELS = {"run_id": "r", "scenario": "s", "variant": "v"}
 CGROUPS = Path("/sys/fs/cgroup")
