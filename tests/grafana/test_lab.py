@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -203,6 +204,7 @@ class EngineWithout:
 
     def __init__(self) -> None:
         self.containers = self
+        self.api = SimpleNamespace(containers=lambda **_: [])
 
     def get(self, name: str) -> Any:
         raise NotFound(name)

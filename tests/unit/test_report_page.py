@@ -137,8 +137,8 @@ def test_time_series_become_charts_of_their_scenario() -> None:
 @pytest.mark.parametrize(
     ("values", "drawn", "kind", "marks"),
     [
-        ((0.0, 0.0003, None, 5.0), [0.0001, 0.0003, None, 5.0], "log", {"100 µs", "1 ms", "1 s"}),
-        ((0.0, 0.0), [0.0, 0.0], None, {"0 s"}),
+        ((0.0, 0.0003, None, 5.0), [0.0001, 0.0003, None, 5.0], "log", {"100 µs", "1.00 ms", "1.00 s"}),
+        ((0.0, 0.0), [0.0, 0.0], None, {"0 µs"}),
     ],
 )
 def test_a_timeline_has_the_scale_of_its_panel(
