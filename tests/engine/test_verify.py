@@ -276,6 +276,7 @@ def test_verification_leaves_nothing_however_it_ends(
     process = subprocess.Popen(
         odd.command("verify", "c-epoll", "leaky"),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # nohup and `&` leave it ignored
     )  # fmt: skip
     try:
         wait_for_talkers(odd, client, process)
