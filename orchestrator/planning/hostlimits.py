@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ContainerLimits:
-    """What a container has that asks for nothing, read back inside one. None: unlimited."""
+    """What a container has that asks for nothing, read back inside one. None: unlimited, or not told there."""
 
     memlock_bytes: int | None = None  # RLIMIT_MEMLOCK: locked by all processes of its user together
     nproc: int | None = None  # RLIMIT_NPROC: threads of its user, in all containers

@@ -137,7 +137,7 @@ class Conversation:
     def talk_usually(self) -> bytes:
         """Answers one usual request, and the next ones while they are; with the same answers as answer_all.
 
-        Returns what else has come, b"" to drain. Says little, because it is all that most clients ever meet.
+        Returns what else has come, b"" to drain. Raises as receive() does. Kept short: most clients meet nothing else.
         """
         app, recv, send, is_usual = self.app, self.sock.recv, self.send, self.is_usual
         self.set_limit("", None)
