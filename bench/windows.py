@@ -13,7 +13,6 @@ import time
 from dataclasses import replace
 
 from orchestrator.errors import NotReady
-from orchestrator.load.master import Window
 from orchestrator.model import TrialResult, TrialSpec
 from orchestrator.offer.phase import Load, Phase
 from orchestrator.pod import Bench, Pod
@@ -54,7 +53,7 @@ def _one(phase: Phase, n: int) -> Load:
     phase.wait(start_s + measure_s)
     last = exporter.read(name)
     state = phase.look()
-    window = _parts(phase, window_id)
+    window = phase.window(_PARTS_S, window_id)
     return Load(
         window=window,
         window_s=measure_s,
@@ -66,15 +65,6 @@ def _one(phase: Phase, n: int) -> Load:
         loaded_s=measure_s,
         generator_memory_bytes=sum(window.memory_bytes.values()) or None,
     )
-
-
-def _parts(phase: Phase, window_id: str) -> Window:
-    ends_s = time.monotonic() + _PARTS_S
-    while True:
-        window = phase.bench.master.read_window(window_id)
-        if sum(window.workers_closed.values()) >= phase.spec.workers or time.monotonic() > ends_s:
-            return window
-        time.sleep(0.02)
 
 
 def _stop_quietly(bench: Bench) -> None:

@@ -110,6 +110,7 @@ def judge_load(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]
         parties=load.parties if not spec.reverted and not behind else None,
         arrivals=arrivals if scenario.kind in ("open", "storm") else None,
         complaints=load.complaints or tuple(kind for kind, _ in errors.most_common(3)),
+        gate=bench.lab.gate,
         stolen_ratio=_stolen_ratio(first or idle, last),
         others=_others(load.first or load.idle, load.last, bench.site.server_cpus, bench.site.load_cpus),
     )

@@ -102,11 +102,11 @@ class Master:
         return _json({"ok": True})
 
     def show_window(self, window_id: str) -> Response:
-        """GET /lab/window/<id>"""
+        """GET /lab/window/<id>, and with ?rows=no"""
         window = self.ledger.windows.get(window_id)
         if window is None:
             return _json({"error": f"no window {window_id!r}; the last ones are {list(self.ledger.windows)}"}, 404)
-        return _json(window.summary())
+        return _json(window.summary(with_rows=request.args.get("rows") != "no"))
 
     def show_ramp(self) -> Response:
         """GET /lab/ramp: the test under way or the last one; no steps when neither was a ramp"""

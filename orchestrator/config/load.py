@@ -15,6 +15,7 @@ from orchestrator.config.grafana import build_grafana
 from orchestrator.config.schema import (
     ArenaSection,
     FigureThresholds,
+    GateSection,
     LabFile,
     NightlySection,
     ObservabilitySection,
@@ -28,6 +29,7 @@ from orchestrator.config.variants import read_variants
 from orchestrator.config.yamltext import read_yaml
 from orchestrator.model import (
     Arena,
+    Gate,
     Keep,
     Lab,
     Nightly,
@@ -86,6 +88,7 @@ def load_lab(path: Path) -> Lab:
         arena=_arena(declared.arena, variants),
         grafana=build_grafana(declared.grafana, path.resolve().parent),
         thresholds=_thresholds(declared.thresholds),
+        gate=_gate(declared.gate),
         nightly=None if declared.nightly is None else _nightly(declared.nightly),
     )
 
@@ -185,6 +188,10 @@ def _thresholds(section: ThresholdsSection) -> Thresholds:
 
 def _figures(section: FigureThresholds) -> dict[str, float]:
     return {FIGURES[key]: value for key, value in section.model_dump(exclude_none=True).items()}
+
+
+def _gate(section: GateSection) -> Gate:
+    return Gate() if section.stolen is None else Gate(stolen_ratio=section.stolen)
 
 
 def _nightly(section: NightlySection) -> Nightly:

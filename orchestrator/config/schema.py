@@ -171,6 +171,12 @@ class ThresholdsSection(Section):
     scenarios: dict[Name, FigureThresholds] = {}
 
 
+class GateSection(Section):
+    """gate"""
+
+    stolen: Percent | None = None
+
+
 class KeepSection(Section):
     """nightly.keep"""
 
@@ -241,6 +247,7 @@ class LabFile(Section):
     scenarios: dict[Name, ScenarioSection] = Field(min_length=1)
     suites: dict[Name, SuiteSection] = Field(min_length=1)
     thresholds: ThresholdsSection = ThresholdsSection()
+    gate: GateSection = GateSection()
     observability: ObservabilitySection = ObservabilitySection()
     grafana: GrafanaSection = GrafanaSection()
     arena: ArenaSection = ArenaSection()

@@ -6,6 +6,7 @@ No I/O and no units as strings. Vocabulary: docs/architecture.md.
 from orchestrator.model.declared import (
     CONTROL,
     Arena,
+    Gate,
     Grafana,
     Keep,
     Kind,
@@ -45,6 +46,7 @@ __all__ = [
     "CONTROL",
     "Arena",
     "Bound",
+    "Gate",
     "Grafana",
     "Keep",
     "Kind",

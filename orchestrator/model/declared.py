@@ -197,6 +197,15 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """What a trial may suffer and still count (verdicts/validity.py)."""
+
+    # Of all the machine's CPU time in the window. Server and load share the loss on a small machine: on two CPUs 5 %
+    # may be a tenth of the server's own. A paired comparison forgives what hits a whole block, not what hits one trial.
+    stolen_ratio: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """Which nights keep their run folders; the database keeps every trial. Baseline and newest night always stay."""
 
@@ -240,4 +249,5 @@ class Lab:
     arena: Arena
     grafana: Grafana = field(default_factory=Grafana)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    gate: Gate = field(default_factory=Gate)
     nightly: Nightly | None = None

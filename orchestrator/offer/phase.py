@@ -151,11 +151,12 @@ class Phase:
 
         window_id: "" for the scored one, which has the pod's name.
         """
+        master, window_id = self.bench.master, window_id or self.pod.name
         ends_s = time.monotonic() + deadline_s
         while True:
-            window = self.bench.master.read_window(window_id or self.pod.name)
-            if sum(window.workers_closed.values()) >= self.spec.workers or time.monotonic() > ends_s:
-                return window
+            parts = master.count_parts(window_id)
+            if parts >= self.spec.workers or time.monotonic() > ends_s:
+                return master.read_window(window_id)
             self._look_at_containers()
             time.sleep(0.05)
 

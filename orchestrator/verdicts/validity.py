@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from orchestrator.model import Kind
+from orchestrator.model import Gate, Kind
 from orchestrator.verdicts.measured import Arrivals
 from orchestrator.verdicts.reconcile import Parties, disagreement, unaccounted
 
@@ -28,9 +28,6 @@ LEAST_FOR_VERDICT = 6
 GENERATOR_LIMIT_RATIO = 0.90
 # Above 1 % of the window, throttling moves p99 by itself.
 THROTTLED_LIMIT_RATIO = 0.01
-# Of all the machine's CPU time in the window. Server and load share the loss on a small machine: on two CPUs 5 % may be
-# a tenth of the server's own. A paired comparison forgives what hits a whole block, not what hits one trial.
-STOLEN_LIMIT_RATIO = 0.05
 STOLEN_NOTE_RATIO = 0.01  # as with throttling: from here on the slow end may show it
 # Of the CPUs of one side, with what the count may be off by taken away (verdicts/others.py): 3 % is the least that a
 # verdict calls a difference. It voids nothing: no rule of the gate names it, and a paired comparison forgives what
@@ -65,6 +62,7 @@ class Evidence:
     arrivals: Arrivals | None = None  # open, storm
     complaints: tuple[str, ...] = ()  # what went wrong most, in words
     stolen_ratio: float | None = None  # of the machine's CPU time in the window, that its hypervisor gave to others
+    gate: Gate = field(default_factory=Gate)
     others: Mapping[str, float] = field(default_factory=dict)  # which CPUs -> what other programs took of them
 
 
@@ -202,9 +200,10 @@ def _throttled(e: Evidence) -> str | None:
 
 def _stolen(e: Evidence) -> str | None:
     """CPU time that the hypervisor gave to others is missing from server and load alike, and in no figure of either."""
-    if e.stolen_ratio is None or e.stolen_ratio <= STOLEN_LIMIT_RATIO:
+    if e.stolen_ratio is None or e.stolen_ratio <= e.gate.stolen_ratio:
         return None
-    return f"the hypervisor took {e.stolen_ratio:.1%} of the machine's CPU time; {STOLEN_LIMIT_RATIO:.0%} is the limit"
+    limit = f"{e.gate.stolen_ratio * 100:g}%"
+    return f"the hypervisor took {e.stolen_ratio:.1%} of the machine's CPU time; {limit} is the limit"
 
 
 def _disordered(e: Evidence) -> str | None:

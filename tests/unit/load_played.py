@@ -101,6 +101,9 @@ class Swarm:
         row = Row("c-epoll", "/plain", self.answered, {10: 1} if self.answered else {}, errors, 1)
         return Window(dict.fromkeys(WORKERS, is_closed), {}, (row,), {}, dict.fromkeys(WORKERS, 40000000))
 
+    def count_parts(self, name: str) -> int:
+        return sum(self.read_window(name).workers_closed.values())
+
     def complaints(self) -> list[str]:
         return ["target refused: c-epoll at 127.0.0.1:8080: nothing listens there"]
 

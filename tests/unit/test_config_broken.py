@@ -43,7 +43,7 @@ EXPECTED = {
     "key-number": ":13 scenarios: the key 2 is not text; write a name, or quote it",
     "key-twice": ":13 scenarios.plain: written twice, first on line 9; write it once",
     "key-unknown": ":12 scenarios.plain.mesure: unknown key; write 'measure' (known: answer, arrivals, connections,",
-    "key-unknown-top": ":17 suits: unknown key; write 'suites' (known: arena, grafana, nightly, observability, ",
+    "key-unknown-top": ":17 suits: unknown key; write 'suites' (known: arena, gate, grafana, nightly, observability, ",
     "kind-unknown": ":14 scenarios.wait.kind: expected 'closed', 'open', 'hold', 'ramp' or 'storm', saw 'holds'; write",
     "laughs": ":5 a3[7]: more than 10,000 values, aliases expanded; write fewer",
     "list-expected": ":19 suites.quick.scenarios: expected a list, saw 'plain'; write [plain]",

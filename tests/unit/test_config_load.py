@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.load import FIGURES, load_lab
-from orchestrator.model import Keep, Nightly, Notify, Scenario
+from orchestrator.model import Gate, Keep, Nightly, Notify, Scenario
 from orchestrator.verdicts import compare
 from tests.unit.lab_files import LAB, ROOT, SIX, complaint_about, write_lab
 
@@ -187,6 +187,14 @@ def test_thresholds_are_fractions_by_the_metrics_names(tmp_path: Path) -> None:
     )  # fmt: skip
     assert 0.03 == found.of("wait", "throughput_per_s")
     assert found.of("plain", "p50_s") is None
+
+
+def test_what_a_trial_may_suffer_is_declared(tmp_path: Path) -> None:
+    """Nothing written is the gate's own limit."""
+    strict = load_lab(write_lab(tmp_path / "strict", "c-epoll", text=LAB + "gate: {stolen: 1.5%}\n"))
+    silent = load_lab(write_lab(tmp_path / "silent", "c-epoll", text=LAB))
+
+    assert (0.015, Gate()) == (strict.gate.stolen_ratio, silent.gate)
 
 
 def test_every_figure_of_a_verdict_has_a_threshold_of_its_own() -> None:

@@ -49,6 +49,7 @@ def test_master_merges_the_parts_of_all_workers() -> None:
     assert (50, 2, 7) == (merged["connections_opened"], merged["in_flight"], merged["oldest_in_flight_us"])
     assert (20, 18, 4, 2) == (merged["planned"], merged["sent"], merged["late"], merged["dropped"])
     assert {"12": 18} == merged["lag_us"]
+    assert summary | {"rows": []} == window.summary(with_rows=False)
     assert (0.8, 5, 3) == tuple(summary["workers"]["w0"][key] for key in ("engine_cpu_ratio", "memory_bytes", "cpus"))
 
 

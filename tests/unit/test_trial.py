@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.config.load import load_lab
 from orchestrator.load.master import Row, Window
-from orchestrator.model import Kind, Scenario, TrialResult, TrialSpec
+from orchestrator.model import Gate, Kind, Scenario, TrialResult, TrialSpec
 from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer import Load
 from orchestrator.run import with_variants
@@ -42,11 +42,12 @@ def judged(
     own: Path | None = None,
     ends: tuple[str, ...] = (),
     declares: dict[str, Any] | None = None,
+    gate: Gate | None = None,
     **spec: Any,
 ) -> TrialResult:
     variant = type("V", (), {"specimen": False, "connections_most": None, "answers": "", **(declares or {})})
     bench: Any = type("B", (), {"locustfile": own})
-    bench.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}})
+    bench.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}, "gate": gate or Gate()})
     bench.site = type("S", (), {"server_cpus": "2", "load_cpus": "0-1"})
     kind: Kind = scenario.kind
     made = replace(TrialSpec(0, 0, "c-epoll", "x", kind, "default", 1, 2, "why", "engine"), **spec)
@@ -139,9 +140,10 @@ def test_what_the_hypervisor_took_in_the_window_voids_a_trial() -> None:
     def at(cpu_s: float, steal_s: float) -> Reading:
         return replace(reading(), values={**VALUES, "machine_cpu_s": cpu_s, "machine_steal_s": steal_s})
 
-    void = judged(load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 5.0))).void
+    taken = load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 5.0))
 
-    assert "the hypervisor took 8.3% of the machine's CPU time; 5% is the limit" == void
+    assert "the hypervisor took 8.3% of the machine's CPU time; 5% is the limit" == judged(taken).void
+    assert judged(taken, gate=Gate(stolen_ratio=0.09)).void is None
     assert judged(load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 4.06))).void is None
 
 

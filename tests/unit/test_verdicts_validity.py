@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.model import Gate
 from orchestrator.verdicts.measured import Arrivals
 from orchestrator.verdicts.others import LOADS, SERVERS
 from orchestrator.verdicts.reconcile import Parties
@@ -119,6 +120,11 @@ def test_clean_evidence_is_not_void(evidence: Evidence) -> None:
             {"stolen_ratio": 0.08},
             "the hypervisor took 8.0% of the machine's CPU time; 5% is the limit",
         ),
+        (
+            CLOSED,
+            {"stolen_ratio": 0.08, "gate": Gate(stolen_ratio=0.075)},
+            "the hypervisor took 8.0% of the machine's CPU time; 7.5% is the limit",
+        ),
         (CLOSED, {"p99_s": 0.004}, "p99 (0.004000 s) is below p50 (0.004500 s)"),
         (CLOSED, {"p99_s": None, "p999_s": 0.001}, "p99.9 (0.001000 s) is below p50 (0.004500 s)"),
         (
@@ -158,6 +164,7 @@ def test_planted_defect_is_named(start: Evidence, defect: dict[str, Any], expect
         (CLOSED, {"throttled_s": 0.06}),
         # some steal is every virtual machine's lot; it is noted
         (CLOSED, {"stolen_ratio": 0.05}),
+        (CLOSED, {"stolen_ratio": 0.3, "gate": Gate(stolen_ratio=0.3)}),
         (CLOSED, {"others": {SERVERS: 0.9}}),
         # a saturated generator keeps its users idle: a lower bound, with its note
         (CLOSED, {"mean_latency_s": 0.002, "generator_cpu_ratio": 0.95}),

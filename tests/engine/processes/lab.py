@@ -166,10 +166,13 @@ class Lab:
 
     def wait_window(self, name: str) -> dict[str, Any]:
         def closed() -> dict[str, Any] | None:
-            window: dict[str, Any] = self.get(f"/lab/window/{name}")
-            return window if window.get("closed") else None
+            parts: dict[str, Any] = self.get(f"/lab/window/{name}?rows=no")
+            return parts if parts.get("closed") else None
 
-        return wait_for(f"window {name} closes", closed)
+        parts = wait_for(f"window {name} closes", closed)
+        window: dict[str, Any] = self.get(f"/lab/window/{name}")
+        assert parts == window | {"rows": []}
+        return window
 
     def _start_locust(self, name: str, arguments: list[str], told: dict[str, str]) -> None:
         environment = {"LAB_SWARM": json.dumps(self.told), "PYTHONPATH": str(ROOT)} | told
