@@ -31,7 +31,7 @@ from swarm.own import Own
 from swarm.recorder import Recorder
 from swarm.release import release_for_ever
 from swarm.settings import BadSettings, Scenario, Settings, Target
-from swarm.spawn import spawn_in_slices
+from swarm.spawn import spawn_cheaply
 
 REPORT_S = 0.25  # docs/architecture.md: connection counts are at most this old, with few workers
 REPORT_OF_EACH_S = 0.02  # with many, so that the master takes 50 reports a second and no more
@@ -85,11 +85,9 @@ class Worker:
         events.test_start.add_listener(self._begin_test)
         events.test_stop.add_listener(self._end_test)
         events.quitting.add_listener(self._leave)
-        # Importing Locust leaves ~100,000 objects; walking them for garbage would pause the load for milliseconds.
-        events.spawning_complete.add_listener(lambda user_count, **_: gc.freeze())
         if self.own is not None:
             self.own.listen(events)
-        spawn_in_slices(self.runner)
+        spawn_cheaply(self.runner)
         gevent.spawn(client.watch_deadlines)
         gevent.spawn(self._lag.watch, gevent.sleep)
         gevent.spawn(self._report_for_ever)
@@ -220,7 +218,9 @@ class Worker:
             self.runner.stats.log_error("", str(options.scenario or "no scenario"), complaint)
         elif self.choice is not None and self._is_to_release(self.choice):
             self._releasing = gevent.spawn(release_for_ever, self.recorder, self.choice.targets)
-        gc.unfreeze()  # the users of the last test are garbage by now
+        # The users of the last test are garbage by now. What stays is frozen: importing Locust leaves ~100,000 objects,
+        # and walking them would pause the load for milliseconds.
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
 
