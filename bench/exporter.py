@@ -1,7 +1,7 @@
 """What observing costs: the exporter's CPU while connections are held, and a server's throughput with it and without.
 
 CPU is the container's, read from its cgroup on the host while the swarm says that everything is open. Throughput comes
-in pairs in one pod, wrk with the exporter at work and with its container paused, in an order that changes.
+in pairs of turns side by side, wrk with the exporter at work and with its container paused (turns.py).
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from docker.models.containers import Container
 from bench.lines import median, worst
 from bench.outcome import Outcome
 from bench.stand import Stand, wrk_image
+from bench.turns import order, run_in_turns
 from bench.witness import Ordered
-from bench.wrk import Slot, first_fault, pod_with_tools, ratio, run_wrk
+from bench.wrk import Slot, first_fault, pod_with_tools, ratio
 from orchestrator.containers.labels import LAB, ROLE
 from orchestrator.errors import EnvironmentMissing, NotReady
 from orchestrator.observe.exporter import cgroup
@@ -34,6 +35,7 @@ HELD = {10_000: "hold-10k", 100_000: "hold-100k-engine"}
 MOST_HOLDS = 3  # trials of each hold; a minute and more each
 VARIANT = "c-epoll"
 RATIO = "exporter: throughput with it / without"
+PAIRS = 6  # in each round, of turns of seconds
 _SETTLE_S = 2.0  # after all are open, so that the opening itself is not in it
 _LOOKED_S = 25.0
 _LOOK_S = 0.25
@@ -60,7 +62,7 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     outcome = Outcome()
     holds = min(rounds, MOST_HOLDS)
     steps = [Step(f"hold {n + 1} of {count:,}") for n in range(holds) for count in HELD]
-    steps += [Step(f"pair {n + 1}") for n in range(rounds)]
+    steps += [Step(f"round {n + 1} of {PAIRS} pairs") for n in range(rounds)]
     looks: dict[int, list[Looked]] = {count: [] for count in HELD}
     image = wrk_image(stand)
     with stand.progress.stage("exporter", steps) as stage:
@@ -86,6 +88,9 @@ def add_lines(outcome: Outcome, looks: Mapping[int, list[Looked]], pairs: list[t
         outcome.remarks += _dearest(found)
     ratios = [ratio(*pair) for pair in pairs]
     outcome.add(RATIO, ratios, median(ratios), _spoilt(pairs))
+    known = [one for one in ratios if one is not None]
+    if known:
+        outcome.remarks.append(f"with it / without: {len(known)} pairs, {min(known):.2f} to {max(known):.2f}")
 
 
 def _spoilt(pairs: list[tuple[Slot, Slot]]) -> str:
@@ -178,7 +183,7 @@ def _pid(stand: Stand) -> int:
 
 
 def _pairs(stand: Stand, image: str, rounds: int, stage: Stage) -> list[tuple[Slot, Slot]]:
-    """Return (with the exporter, without it) for each round, all in one pod."""
+    """Return (with the exporter, without it) for each pair of each round, all in one pod."""
     found: list[tuple[Slot, Slot]] = []
     spec = stand.spec("exporter", "throughput-engine", VARIANT)
     bench = stand.bench(Ordered(stand.control.master_url))
@@ -186,12 +191,10 @@ def _pairs(stand: Stand, image: str, rounds: int, stage: Stage) -> list[tuple[Sl
         with pod_with_tools(bench, spec, image) as (pod, tools):
             for n in range(rounds):
                 stage.begin()
-                slots: dict[bool, Slot] = {}
-                for is_on in (True, False) if n % 2 == 0 else (False, True):
-                    with _paused(stand, not is_on):
-                        slots[is_on] = run_wrk(stand, bench.site, pod, tools)
-                found.append((slots[True], slots[False]))
-                stage.end(_note(found[-1]))
+                turns = order(PAIRS, on_first=n % 2 == 0)
+                pairs = run_in_turns(stand, bench.site, pod, tools, turns, lambda is_on: _paused(stand, not is_on))
+                found += pairs
+                stage.end(f"with it / without {', '.join(f'{ratio(*pair) or 0.0:.3f}' for pair in pairs)}")
     except NotReady as error:
         missing = Slot("wrk", None, None, 0, str(error))
         found.append((missing, missing))
@@ -210,13 +213,6 @@ def _paused(stand: Stand, is_paused: bool) -> Iterator[None]:
         yield
     finally:
         container.unpause()
-
-
-def _note(pair: tuple[Slot, Slot]) -> str:
-    value = ratio(*pair)
-    if value is None:
-        return pair[0].missing or pair[1].missing
-    return f"with {pair[0].per_s:,.0f}/s, without {pair[1].per_s:,.0f}/s: {value:.4f}"
 
 
 def _dearest(looks: list[Looked]) -> list[str]:

@@ -46,6 +46,24 @@ def rate(told: dict[str, Any]) -> dict[str, Any]:
     return {"requests": last["requests"] - first["requests"], "took_s": last_s - first_s}
 
 
+def rates(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the requests per second that the server took in each of several windows, one after the other.
+
+    told: windows, [from_s, to_s] each; connections, at least so many must be open as each begins.
+    """
+    found: list[float] = []
+    with Client(HOST, PORT, PATIENCE_S) as client:
+        for from_s, to_s in told["windows"]:
+            time.sleep(max(0.0, from_s - time.monotonic()))
+            first_s, first = asked(client)
+            if first["active"] < told["connections"] + 1:  # this one is among them
+                return {"error": f"{first['active'] - 1} of {told['connections']} connections were open"}
+            time.sleep(max(0.0, to_s - time.monotonic()))
+            last_s, last = asked(client)
+            found.append((last["requests"] - first["requests"]) / (last_s - first_s))
+    return {"rates": found}
+
+
 def count(told: dict[str, Any]) -> dict[str, Any]:
     """Return active, accepted and errors summed over the server's processes. told: processes."""
     found: dict[int, dict[str, Any]] = {}
