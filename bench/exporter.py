@@ -62,7 +62,7 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     outcome = Outcome()
     holds = min(rounds, MOST_HOLDS)
     steps = [Step(f"hold {n + 1} of {count:,}") for n in range(holds) for count in HELD]
-    steps += [Step(f"round {n + 1} of {PAIRS} pairs") for n in range(rounds)]
+    steps += [Step(f"round {n + 1}, {PAIRS} pairs") for n in range(rounds)]
     looks: dict[int, list[Looked]] = {count: [] for count in HELD}
     image = wrk_image(stand)
     with stand.progress.stage("exporter", steps) as stage:
@@ -194,7 +194,7 @@ def _pairs(stand: Stand, image: str, rounds: int, stage: Stage) -> list[tuple[Sl
                 turns = order(PAIRS, on_first=n % 2 == 0)
                 pairs = run_in_turns(stand, bench.site, pod, tools, turns, lambda is_on: _paused(stand, not is_on))
                 found += pairs
-                stage.end(f"with it / without {', '.join(f'{ratio(*pair) or 0.0:.3f}' for pair in pairs)}")
+                stage.end(f"with it / without {', '.join(_said(pair) for pair in pairs)}")
     except NotReady as error:
         missing = Slot("wrk", None, None, 0, str(error))
         found.append((missing, missing))
@@ -213,6 +213,11 @@ def _paused(stand: Stand, is_paused: bool) -> Iterator[None]:
         yield
     finally:
         container.unpause()
+
+
+def _said(pair: tuple[Slot, Slot]) -> str:
+    value = ratio(*pair)
+    return "not counted" if value is None else f"{value:.3f}"
 
 
 def _dearest(looks: list[Looked]) -> list[str]:

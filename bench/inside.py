@@ -49,7 +49,7 @@ def rate(told: dict[str, Any]) -> dict[str, Any]:
 def rates(told: dict[str, Any]) -> dict[str, Any]:
     """Return the requests per second that the server took in each of several windows, one after the other.
 
-    told: windows, [from_s, to_s] each; connections, at least so many must be open as each begins.
+    told: windows, [from_s, to_s] each, of CLOCK_MONOTONIC; connections, at least so many must be open as each begins.
     """
     found: list[float] = []
     with Client(HOST, PORT, PATIENCE_S) as client:

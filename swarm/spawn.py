@@ -3,9 +3,9 @@
 Locust 2.47 makes all users of a spawn message in one go (runners.py, `spawn_users`). Ten workers on one core that make
 10,000 each are silent for longer than the master waits: it calls them missing and, when all are, ends the test.
 
-Of the CPU time that opening 10,000 connections took, a third went into three things that nobody here looks at: Locust
-counted its users by walking over all of them, for each slice and each report; the collector did in search of garbage,
-though users stay; gevent noted for each of them by whom and from where it was spawned.
+Three things are left out that nobody here looks at: Locust counts its users by walking over all of them, for each slice
+and each report (an eighth of a worker's samples while ten of them opened 100,000 connections); the collector does in
+search of garbage, though users stay; gevent notes for each of them by whom and from where it was spawned.
 """
 
 from __future__ import annotations

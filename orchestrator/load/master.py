@@ -146,7 +146,10 @@ class Master:
         self._call("POST", "/lab/window", json={"window_id": window_id, "start_s": start_s, "end_s": end_s})
 
     def read_window(self, window_id: str) -> Window:
-        """Return what the workers handed in for a window so far, whole: the more latencies differ the dearer it is."""
+        """Return what the workers handed in for a window so far, whole: the more latencies differ the dearer it is.
+
+        Raises NotReady when the master does not answer or does not know the window.
+        """
         seen = self._call("GET", f"/lab/window/{window_id}", timeout=_WHOLE_TIMEOUT_S)
         return Window(
             workers_closed={str(k): bool(v["closed"]) for k, v in seen["workers"].items()},
@@ -168,7 +171,10 @@ class Master:
         )
 
     def count_parts(self, window_id: str) -> int:
-        """Return how many workers handed their part of a window in; cheap, whatever the parts hold."""
+        """Return how many workers handed their part of a window in; cheap, whatever the parts hold.
+
+        Raises NotReady as read_window does.
+        """
         seen = self._call("GET", f"/lab/window/{window_id}?rows=no")
         return sum(bool(worker["closed"]) for worker in seen["workers"].values())
 

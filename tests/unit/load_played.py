@@ -70,6 +70,7 @@ class Swarm:
     def __init__(self, clock: Clock, tell: Callable[[float], dict[str, Any]] = lambda _: {}) -> None:
         self.clock, self.tell = clock, tell
         self.orders: list[Any] = []
+        self.read: list[str] = []  # the windows that were read whole
         self.started_s: float | None = None
         self.ramps: list[Ramp] = []
         self.closed_after_s = 0.0
@@ -95,14 +96,16 @@ class Swarm:
         self.orders.append(("stop",))
 
     def read_window(self, name: str) -> Window:
-        since_s = self.clock.now_s - (self.started_s or 0.0)
-        is_closed = since_s >= self.closed_after_s
+        self.read.append(name)
         errors = {"ECONNREFUSED in connect": 9} if name == "ramp-2" else {}
         row = Row("c-epoll", "/plain", self.answered, {10: 1} if self.answered else {}, errors, 1)
-        return Window(dict.fromkeys(WORKERS, is_closed), {}, (row,), {}, dict.fromkeys(WORKERS, 40000000))
+        return Window(dict.fromkeys(WORKERS, self._is_closed()), {}, (row,), {}, dict.fromkeys(WORKERS, 40000000))
 
     def count_parts(self, name: str) -> int:
-        return sum(self.read_window(name).workers_closed.values())
+        return len(WORKERS) if self._is_closed() else 0
+
+    def _is_closed(self) -> bool:
+        return self.clock.now_s - (self.started_s or 0.0) >= self.closed_after_s
 
     def complaints(self) -> list[str]:
         return ["target refused: c-epoll at 127.0.0.1:8080: nothing listens there"]

@@ -59,6 +59,16 @@ def test_an_open_load_goes_on_until_every_planned_arrival_has_its_outcome(clock:
 
     assert stopped_s[0] >= 15.0
     assert dict.fromkeys(WORKERS, True) == load.window.workers_closed
+    assert 1 == len(swarm.read)
+
+
+def test_parts_that_do_not_come_are_waited_for_until_a_deadline(clock: Clock) -> None:
+    """What is there by then is read, once and whole; the trial judges it."""
+    swarm = Swarm(clock)
+    swarm.closed_after_s = 10.0**6
+    load = run(clock, CLOSED, swarm)
+
+    assert (dict.fromkeys(WORKERS, False), 1) == (load.window.workers_closed, len(swarm.read))
 
 
 def test_a_worker_that_ends_breaks_the_trial_off_within_seconds(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
