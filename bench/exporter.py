@@ -1,7 +1,8 @@
 """What observing costs: the exporter's CPU while connections are held, and a server's throughput with it and without.
 
 CPU is the container's, read from its cgroup on the host while the swarm says that everything is open. Throughput comes
-in pairs of turns side by side, wrk with the exporter at work and with its container paused (turns.py).
+in pairs of turns side by side, wrk with the exporter at work and with its container paused (turns.py). The line is of a
+server that is the limit itself. Against one that fills wrk's core, which the exporter shares, what is measured is wrk.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from orchestrator.observe.exporter.errors import Unavailable
 from orchestrator.report.progress import Stage
 from orchestrator.report.remaining import Step
 from orchestrator.trial import execute
+from orchestrator.verdicts.effect import LEAST_PAIRS, measure_effect
 
 HELD = {10_000: "hold-10k", 100_000: "hold-100k-engine"}
 MOST_HOLDS = 3  # trials of each hold; a minute and more each
 VARIANT = "c-epoll"
 RATIO = "exporter: throughput with it / without"
-PAIRS = 6  # in each round, of turns of seconds
+PAIRS = {"go-nethttp": 6, VARIANT: 3}  # in each round, of turns of seconds; the first is the line's
+JUDGED = next(iter(PAIRS))
 _SETTLE_S = 2.0  # after all are open, so that the opening itself is not in it
 _LOOKED_S = 25.0
 _LOOK_S = 0.25
@@ -62,7 +65,7 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     outcome = Outcome()
     holds = min(rounds, MOST_HOLDS)
     steps = [Step(f"hold {n + 1} of {count:,}") for n in range(holds) for count in HELD]
-    steps += [Step(f"round {n + 1}, {PAIRS} pairs") for n in range(rounds)]
+    steps += [Step(f"{name}, round {n + 1}, {count} pairs") for name, count in PAIRS.items() for n in range(rounds)]
     looks: dict[int, list[Looked]] = {count: [] for count in HELD}
     image = wrk_image(stand)
     with stand.progress.stage("exporter", steps) as stage:
@@ -73,24 +76,39 @@ def measure(stand: Stand, rounds: int) -> Outcome:
                 looks[count].append(looked)
                 outcome.rounds.append({"held": count, **asdict(looked)})
                 stage.end(looked.missing or f"{looked.cores:.4f} cores")
-        pairs = _pairs(stand, image, rounds, stage)
-    outcome.rounds += [{"pair": n, "with": asdict(on), "without": asdict(off)} for n, (on, off) in enumerate(pairs)]
+        pairs = {name: _pairs(stand, image, name, rounds, stage) for name in PAIRS}
+    for name, found in pairs.items():
+        for n, (on, off) in enumerate(found):
+            outcome.rounds.append({"variant": name, "pair": n, "with": asdict(on), "without": asdict(off)})
     add_lines(outcome, looks, pairs)
     return outcome
 
 
-def add_lines(outcome: Outcome, looks: Mapping[int, list[Looked]], pairs: list[tuple[Slot, Slot]]) -> None:
-    """Add the lines: of the costs the worst hold, of the throughput the median of the pairs' ratios."""
+def add_lines(
+    outcome: Outcome, looks: Mapping[int, list[Looked]], pairs: Mapping[str, list[tuple[Slot, Slot]]]
+) -> None:
+    """Add the lines: of the costs the worst hold, of the throughput the median ratio of the judged variant's pairs."""
     for count, found in looks.items():
         name = f"exporter: CPU at {count:,} held connections"
         cores = [looked.cores for looked in found]
         outcome.add(name, cores, worst(cores, "at most", 0.0), next((one.missing for one in found if one.missing), ""))
         outcome.remarks += _dearest(found)
-    ratios = [ratio(*pair) for pair in pairs]
-    outcome.add(RATIO, ratios, median(ratios), _spoilt(pairs))
-    known = [one for one in ratios if one is not None]
-    if known:
-        outcome.remarks.append(f"with it / without: {len(known)} pairs, {min(known):.2f} to {max(known):.2f}")
+    for name, found in pairs.items():
+        ratios = [ratio(*pair) for pair in found]
+        if name == JUDGED:
+            outcome.add(RATIO, ratios, median(ratios), _spoilt(found))
+        outcome.remarks += _spread(name, [one for one in ratios if one is not None])
+
+
+def _spread(name: str, ratios: list[float]) -> list[str]:
+    """Say how the ratios of a variant's pairs lie, and how sure their mean is."""
+    if len(ratios) < LEAST_PAIRS:
+        return []
+    effect = measure_effect([1.0] * len(ratios), ratios)
+    return [
+        f"{name} with it / without: mean {effect.ratio:.4f} ({effect.low:.4f} to {effect.high:.4f}, 95 %), "
+        f"{len(ratios)} pairs, {min(ratios):.2f} to {max(ratios):.2f}"
+    ]
 
 
 def _spoilt(pairs: list[tuple[Slot, Slot]]) -> str:
@@ -182,16 +200,16 @@ def _pid(stand: Stand) -> int:
     return int(stand.ground.client.api.inspect_container(str(_container(stand).id))["State"]["Pid"])
 
 
-def _pairs(stand: Stand, image: str, rounds: int, stage: Stage) -> list[tuple[Slot, Slot]]:
+def _pairs(stand: Stand, image: str, variant: str, rounds: int, stage: Stage) -> list[tuple[Slot, Slot]]:
     """Return (with the exporter, without it) for each pair of each round, all in one pod."""
     found: list[tuple[Slot, Slot]] = []
-    spec = stand.spec("exporter", "throughput-engine", VARIANT)
+    spec = stand.spec("exporter", "throughput-engine", variant)
     bench = stand.bench(Ordered(stand.control.master_url))
     try:
         with pod_with_tools(bench, spec, image) as (pod, tools):
             for n in range(rounds):
                 stage.begin()
-                turns = order(PAIRS, on_first=n % 2 == 0)
+                turns = order(PAIRS[variant], on_first=n % 2 == 0)
                 pairs = run_in_turns(stand, bench.site, pod, tools, turns, lambda is_on: _paused(stand, not is_on))
                 found += pairs
                 stage.end(f"with it / without {', '.join(_said(pair) for pair in pairs)}")

@@ -24,6 +24,7 @@ from orchestrator.errors import BadInput
 from orchestrator.lock import only_one
 from orchestrator.model import Lab, TrialResult, TrialSpec
 from orchestrator.observe.prometheus import render_config
+from orchestrator.planning.cpus import split_cpus
 from orchestrator.pod import Bench
 from orchestrator.report.progress import Progress
 from orchestrator.results.folder import write_trial
@@ -61,16 +62,19 @@ class Stand:
         why = (reasons or ["no such pairing"])[0]
         raise BadInput(f"{self.lab.path}: {variant} on {scenario} cannot be planned: {why}")
 
-    def bench(self, master: Ordered) -> Bench:
-        """Return what the story's trials need, with a master that notes what it was told."""
-        return make_bench(self.lab, self.ground, self.control, self.run_id, master=master, nonce=self.nonce)
+    def bench(self, master: Ordered, profile: str = "bench") -> Bench:
+        """Return what the story's trials need, with a master that notes what it was told, on a profile's CPUs."""
+        cpus, wanted = self.ground.cpus, self.lab.profiles[profile]
+        placed = split_cpus(cpus.server | cpus.load, wanted.server_cpus, wanted.load_cpus)
+        ground = replace(self.ground, cpus=placed)
+        return make_bench(self.lab, ground, self.control, self.run_id, master=master, nonce=self.nonce)
 
     def trial(self, spec: TrialSpec, master: Ordered | None = None) -> tuple[TrialResult, Seen]:
         """Run one trial as `lab run` does, keep its result, and return it with what was seen from outside."""
         master = master or Ordered(self.control.master_url)
         scenario = self.lab.scenarios[spec.scenario]
         with Witness(self.ground.client, self.ground.lab_id, spec, scenario, master) as witness:
-            result = execute(self.bench(master), spec)
+            result = execute(self.bench(master, spec.profile), spec)
         write_trial(self.results, self.run_id, result)
         return result, witness.seen
 

@@ -20,7 +20,7 @@ from orchestrator.observe.exporter_client import Reading
 from orchestrator.offer import Load, offer
 from orchestrator.offer.phase import TARGET_REFUSED
 from orchestrator.pod import Bench, pod_for
-from orchestrator.units import parse_cpu_list
+from orchestrator.units import format_cpu_list, parse_cpu_list
 from orchestrator.verdicts.histogram import mean_s, merge
 from orchestrator.verdicts.measured import SOCKETS_BY_DIAG, Arrivals, Counted, Sockets, is_by_diag, measure
 from orchestrator.verdicts.others import Spent, taken_by_others
@@ -105,6 +105,7 @@ def judge_load(bench: Bench, spec: TrialSpec, load: Load, server_ends: list[str]
         deviates=variant.specimen,
         generator_cpu_ratio=busiest(load.window),
         load_cpus_ratio=_load_cpus_ratio(load.window, bench.site.load_cpus),
+        shared_cpus=_shared_cpus(bench.site.server_cpus, bench.site.load_cpus),
         # Without one of its settings a server may well lose track of its connections: that is the ablation's finding.
         # Nor does one that stops accepting at its own wall see who waits behind it.
         parties=load.parties if not spec.reverted and not behind else None,
@@ -205,6 +206,11 @@ def _load_cpus_ratio(window: Window, load_cpus: str) -> float | None:
     if not window.worker_cpu_ratio:
         return None
     return sum(window.worker_cpu_ratio.values()) / len(parse_cpu_list(load_cpus))
+
+
+def _shared_cpus(server_cpus: str, load_cpus: str) -> str:
+    both = parse_cpu_list(server_cpus) & parse_cpu_list(load_cpus)
+    return format_cpu_list(both) if both else ""
 
 
 def _opening_notes(opening: Window | None, load_cpus: str) -> tuple[str, ...]:

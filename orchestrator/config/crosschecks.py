@@ -55,12 +55,18 @@ def _arena_ports(lab: LabFile, sound: Mapping[str, Variant]) -> Iterator[Complai
 
 
 def _cpus(where: Where, profile: ProfileSection) -> Iterator[Complaint]:
-    if "auto" in (profile.server_cpus, profile.load_cpus):
+    sides = (profile.server_cpus, profile.load_cpus)
+    if "shared" in sides:
+        if len(set(sides)) > 1:
+            own = next(side for side in sides if side != "shared")
+            yield (*where, "load_cpus"), f"expected 'shared' on both sides or on none, saw it beside {shown(own)}"
+        return
+    if "auto" in sides:
         return
     both = parse_cpu_list(profile.server_cpus) & parse_cpu_list(profile.load_cpus)
     if both:
-        text = f"expected CPUs that server_cpus leaves free, saw {format_cpu_list(both)} in both; write disjoint lists"
-        yield (*where, "load_cpus"), text
+        seen = f"saw {format_cpu_list(both)} in both; write disjoint lists, or 'shared' for both"
+        yield (*where, "load_cpus"), f"expected CPUs that server_cpus leaves free, {seen}"
 
 
 def _references(lab: LabFile, variants: Collection[str]) -> Iterator[Complaint]:

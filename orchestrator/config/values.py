@@ -132,8 +132,8 @@ def _cpus(seen: object) -> str:
     if isinstance(seen, int) and not isinstance(seen, bool):
         seen = str(seen)  # one CPU, written without quotes
     if not isinstance(seen, str):
-        raise ValueError(f"expected CPUs, saw {_kind(seen)}; write 'auto' or a list as in '0,2-3'")
-    if seen != "auto":
+        raise ValueError(f"expected CPUs, saw {_kind(seen)}; write 'auto', 'shared' or a list as in '0,2-3'")
+    if seen not in ("auto", "shared"):
         parse_cpu_list(seen)
     return seen
 

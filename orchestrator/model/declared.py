@@ -27,7 +27,7 @@ class Profile:
     sysctls: Mapping[str, str]  # per network namespace, set on the pod's holder
     nofile: int  # descriptors wanted for each process, soft = hard
     best_effort: bool  # True: a value that did not take is recorded; False: it is an error
-    server_cpus: str  # a Linux CPU list such as "1,3-5", or "auto"
+    server_cpus: str  # a Linux CPU list such as "1,3-5", "auto", or "shared"
     load_cpus: str  # the same, for workers, master and observers
     host: Mapping[str, str] = field(default_factory=dict)  # the host's own settings; only `lab tune` applies them
 

@@ -25,7 +25,7 @@ class Ask:
     limit: Limit  # descriptors of one process
     host: HostLimits
     costs: Costs
-    load_cpus: int  # that the workers have for themselves
+    load_cpus: int  # that the workers have for themselves; of shared ones half
 
     @property
     def connections(self) -> float:

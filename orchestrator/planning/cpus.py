@@ -23,11 +23,16 @@ def split_cpus(available: frozenset[int], server: str, load: str) -> CpuSets:
     """Return the two sets for a profile's `server_cpus` and `load_cpus`.
 
     available: the CPUs that containers may run on, at least one.
-    server, load: "auto" or a Linux CPU list. With both "auto" the server gets the higher-numbered half, rounded
-    down, at least one: CPU 0 takes most interrupts. With one explicit, the other gets all the rest.
-    One available CPU is shared, and the note says so.
+    server, load: "auto", "shared" or a Linux CPU list. With both "auto" the server gets the higher-numbered half,
+    rounded down, at least one: CPU 0 takes most interrupts. With one explicit, the other gets all the rest. With both
+    "shared" either side may run on every CPU, so the scheduler can lead each around whatever else runs; the note says
+    so, and also where the only CPU there is has to be shared.
     Raises BadInput when a CPU is not available, is asked for on both sides, or none is left for one side.
     """
+    if server == load == "shared":
+        return CpuSets(available, available, f"server and load share CPU {format_cpu_list(available)}")
+    if "shared" in (server, load):
+        raise BadInput(f"load_cpus: expected 'shared' on both sides or on none, saw {server!r} and {load!r}")
     if server == "auto" and load == "auto":
         return _halves(available)
     if server != "auto" and load != "auto":
@@ -35,7 +40,7 @@ def split_cpus(available: frozenset[int], server: str, load: str) -> CpuSets:
         if both := server_set & load_set:
             raise BadInput(
                 f"load_cpus: expected CPUs that server_cpus leaves free, saw {format_cpu_list(both)} in both; "
-                "write disjoint lists"
+                "write disjoint lists, or 'shared' for both"
             )
         return CpuSets(server_set, load_set, "")
     if server != "auto":
@@ -69,5 +74,8 @@ def _explicit(key: str, text: str, available: frozenset[int]) -> frozenset[int]:
 def _rest(key: str, taken: frozenset[int], available: frozenset[int]) -> frozenset[int]:
     rest = available - taken
     if not rest:
-        raise BadInput(f"{key}: {format_cpu_list(taken)} is every CPU there is; leave at least one for the other side")
+        raise BadInput(
+            f"{key}: {format_cpu_list(taken)} is every CPU there is; leave one for the other side, "
+            "or write 'shared' for both"
+        )
     return rest

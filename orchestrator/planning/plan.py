@@ -123,7 +123,7 @@ def ask_of(
         limit=find_limit(profile, nofile_granted, host.nr_open),
         host=host,
         costs=costs_of(variant, spec.users, calibration, host.fingerprint),
-        load_cpus=len(cpus.load),
+        load_cpus=len(cpus.load - cpus.server) or max(1, len(cpus.load) // 2),
     )
 
 

@@ -24,8 +24,11 @@ _MEMORY_RATIO = 0.01  # MemTotal moves by some pages from boot to boot
 
 
 def declared(lab: Lab, plan: Plan) -> dict[str, object]:
-    """Return what the lab file says of everything in a plan: "scenario plain" -> its fields, as JSON has them."""
-    found: dict[str, object] = {}
+    """Return what the lab file says of everything in a plan: "scenario plain" -> its fields, as JSON has them.
+
+    And of what its trials may suffer: "gate" -> the limits, or half of a run would be void for what the rest may have.
+    """
+    found: dict[str, object] = {"gate": lab.gate}
     for spec in plan.trials:
         found[f"scenario {spec.scenario}"] = lab.scenarios[spec.scenario]
         found[f"profile {spec.profile}"] = lab.profiles[spec.profile]

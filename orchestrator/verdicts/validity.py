@@ -58,6 +58,7 @@ class Evidence:
     deviates: bool  # a specimen: its errors are its known signature
     generator_cpu_ratio: float | None  # the busiest engine thread's share of one core; without one the worker's
     load_cpus_ratio: float | None = None  # what all workers took of the CPUs they may run on
+    shared_cpus: str = ""  # list of those on which both the server and the load may run
     parties: Parties | None = None  # hold: who says how many are open at once
     arrivals: Arrivals | None = None  # open, storm
     complaints: tuple[str, ...] = ()  # what went wrong most, in words
@@ -126,6 +127,8 @@ def measurement_notes(evidence: Evidence) -> tuple[str, ...]:
         for cpus, ratio in evidence.others.items()
         if ratio >= OTHERS_NOTE_RATIO
     ]
+    if evidence.shared_cpus:
+        notes.append(f"server and load share CPU {evidence.shared_cpus}: whether the load was the limit is not known")
     if evidence.generator_cpu_ratio is None:
         notes.append("the generator's CPU is not known: it may have been the limit")
     return tuple(notes)

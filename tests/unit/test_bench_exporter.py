@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.exporter import HELD, RATIO, Looked, add_lines
+from bench.exporter import HELD, JUDGED, RATIO, VARIANT, Looked, add_lines
 from bench.lines import LINES, holds
 from bench.outcome import Outcome
 from bench.wrk import Slot
@@ -15,7 +15,12 @@ def looks(*cores: float) -> dict[int, list[Looked]]:
     return {count: [Looked(count, 45.0, cores=one) for one in cores] for count in HELD}
 
 
-def pairs(*ratios: float) -> list[tuple[Slot, Slot]]:
+def pairs(*ratios: float) -> dict[str, list[tuple[Slot, Slot]]]:
+    """Pairs of the variant whose line it is."""
+    return {JUDGED: with_and_without(*ratios)}
+
+
+def with_and_without(*ratios: float) -> list[tuple[Slot, Slot]]:
     return [(Slot("wrk", 1000.0 * ratio, None, 0), Slot("wrk", 1000.0, None, 0)) for ratio in ratios]
 
 
@@ -55,9 +60,22 @@ def test_a_pair_that_could_not_be_counted_or_had_wrong_answers_spoils_the_ratio(
     """A pod that fell over half-way leaves no median of the rest."""
     outcome = Outcome()
     broken = Slot("wrk", None, None, 0, "no answer")
-    add_lines(outcome, looks(0.001), [*pairs(1.0, 1.0), (broken, broken)])
+    add_lines(outcome, looks(0.001), {JUDGED: [*with_and_without(1.0, 1.0), (broken, broken)]})
     assert "no answer" in outcome.measured[RATIO].spoilt
     assert outcome.measured[RATIO].value is None
 
-    add_lines(outcome, looks(0.001), [(Slot("wrk", 1000.0, None, 2), Slot("wrk", 1000.0, None, 0))])
+    wrong = [(Slot("wrk", 1000.0, None, 2), Slot("wrk", 1000.0, None, 0))]
+    add_lines(outcome, looks(0.001), {JUDGED: wrong})
     assert "2 wrong or missing answers" in outcome.measured[RATIO].spoilt
+
+
+def test_where_the_generator_is_the_limit_the_ratio_is_a_remark() -> None:
+    """It says what the exporter takes from wrk, whose core it shares, and nothing of the server."""
+    outcome = Outcome()
+    add_lines(outcome, looks(0.001), pairs(1.0) | {VARIANT: with_and_without(0.96, 0.98, 0.97, 0.99, 0.98, 0.98)})
+
+    assert 1.0 == outcome.measured[RATIO].value
+    told = [remark for remark in outcome.remarks if "with it / without" in remark]
+    assert 1 == len(told)
+    assert told[0].startswith("c-epoll with it / without: mean 0.976")
+    assert told[0].endswith("6 pairs, 0.96 to 0.99")

@@ -23,6 +23,7 @@ EXPECTED = {
     "closed-without-measure": ":9 scenarios.plain.measure: missing; a closed scenario needs it: write 'measure: 6s'",
     "closed-without-users": ":9 scenarios.plain.connections: missing; a closed scenario needs it: write 'connections",
     "cpus-overlap": ":9 profiles.default.load_cpus: expected CPUs that server_cpus leaves free, saw 2 in both; write",
+    "cpus-shared-once": ":9 profiles.default.load_cpus: expected 'shared' on both sides or on none, saw it beside '0'",
     "cpus-syntax": ":8 profiles.default.server_cpus: 'first two' is not a CPU list; write numbers and ranges, as in",
     "date": ":19 suites.quick.scenarios[0]: '2024-01-01' is not a name; write",
     "deep": ":19 suites.quick.scenarios: nested more than 20 deep; write it flatter",

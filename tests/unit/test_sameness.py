@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.config.load import load_lab
-from orchestrator.model import Lab
+from orchestrator.model import Gate, Lab
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.sameness import changed_ground, changed_words, declared, missing
 from orchestrator.results.codec import dump
@@ -58,6 +58,7 @@ def test_the_same_lab_is_the_same_after_it_was_kept_as_json(lab: Lab) -> None:
         (lambda lab: with_variant(lab, processes="own"), ["variant c-epoll: processes was reuseport, is own"]),
         (lambda lab: with_variant(lab, seccomp=Path("/x/y.json")), ["variant c-epoll: seccomp was null, is y.json"]),
         (lambda lab: with_profile(lab, nofile=1), ["profile default: nofile was 65536, is 1"]),
+        (lambda lab: replace(lab, gate=Gate(stolen_ratio=0.2)), ["gate: stolen_ratio was 0.05, is 0.2"]),
         (lambda lab: with_scenario(lab, summary="other words"), []),
         (lambda lab: with_variant(lab, folder=Path("/elsewhere/c-epoll")), []),
     ],

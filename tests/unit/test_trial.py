@@ -43,12 +43,13 @@ def judged(
     ends: tuple[str, ...] = (),
     declares: dict[str, Any] | None = None,
     gate: Gate | None = None,
+    cpus: tuple[str, str] = ("2", "0-1"),
     **spec: Any,
 ) -> TrialResult:
     variant = type("V", (), {"specimen": False, "connections_most": None, "answers": "", **(declares or {})})
     bench: Any = type("B", (), {"locustfile": own})
     bench.lab = type("L", (), {"scenarios": {"x": scenario}, "variants": {"c-epoll": variant}, "gate": gate or Gate()})
-    bench.site = type("S", (), {"server_cpus": "2", "load_cpus": "0-1"})
+    bench.site = type("S", (), {"server_cpus": cpus[0], "load_cpus": cpus[1]})
     kind: Kind = scenario.kind
     made = replace(TrialSpec(0, 0, "c-epoll", "x", kind, "default", 1, 2, "why", "engine"), **spec)
     return judge_load(bench, made, seen, list(ends))
@@ -118,6 +119,13 @@ def test_workers_that_fill_all_their_cpus_are_the_limit() -> None:
 
     assert GENERATOR_LIMITED in judged(full).notes
     assert GENERATOR_LIMITED not in judged(load(SOUND)).notes
+
+
+def test_where_server_and_load_share_cpus_a_trial_says_so() -> None:
+    """Its CPU cannot tell whether the generator was the limit."""
+    found = judged(load(SOUND), cpus=("0-2", "0-1")).notes
+
+    assert (CLOSED_LOOP, "server and load share CPU 0-1: whether the load was the limit is not known") == found[:2]
 
 
 def test_a_hold_that_filled_the_load_while_it_opened_says_so() -> None:

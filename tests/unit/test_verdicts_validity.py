@@ -222,6 +222,13 @@ def test_workers_that_fill_their_cpus_together_are_the_limit() -> None:
     assert (CLOSED_LOOP,) == measurement_notes(replace(shared, load_cpus_ratio=0.5))
 
 
+def test_where_server_and_load_share_cpus_nobody_can_tell_the_limit() -> None:
+    """Workers that wait for the server's turn are slow without being full."""
+    found = measurement_notes(replace(CLOSED, shared_cpus="0-1"))
+
+    assert (CLOSED_LOOP, "server and load share CPU 0-1: whether the load was the limit is not known") == found
+
+
 def test_a_ramp_says_itself_what_bound() -> None:
     """Its steps go on until something binds, the generator perhaps; its figures are of the last step that held."""
     ramp = replace(CLOSED, kind="ramp", failed=None, generator_cpu_ratio=0.97)
