@@ -93,10 +93,10 @@ def add_lines(
         cores = [looked.cores for looked in found]
         outcome.add(name, cores, worst(cores, "at most", 0.0), next((one.missing for one in found if one.missing), ""))
         outcome.remarks += _dearest(found)
-    for name, found in pairs.items():
-        ratios = [ratio(*pair) for pair in found]
+    for name, turned in pairs.items():
+        ratios = [ratio(*pair) for pair in turned]
         if name == JUDGED:
-            outcome.add(RATIO, ratios, median(ratios), _spoilt(found))
+            outcome.add(RATIO, ratios, median(ratios), _spoilt(turned))
         outcome.remarks += _spread(name, [one for one in ratios if one is not None])
 
 
