@@ -1,16 +1,18 @@
 """How often do the lab's verdicts err? Comparisons of a thing with itself, and with one slower by a known tenth.
 
-Real pods, real load: rounds of two pods of one build under two names and, in every second round, one of a build that is
-slower by a tenth (bench/variants/paced.h says how that is known). Each pod is scored in several short windows. A
-comparison takes one window from each of ten rounds, never two of one pod, and no window enters two comparisons of one
-kind; it is judged block by block as `lab compare --variants` does, with the thresholds of the repository's lab.yaml.
+Real pods, real load: rounds of two pods of one build under two names, scored in short windows, and rounds of that build
+and one that is slower by a tenth (bench/variants/paced.h says how that is known), in windows as long as the nightly's:
+what is found depends on the noise of a window, what is alarmed at does not. A comparison takes one window from each of
+ten rounds, never two of one pod, and no window enters two comparisons; it is judged block by block as
+`lab compare --variants` does, with the thresholds of the repository's lab.yaml.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from bench.outcome import Outcome
@@ -30,13 +32,10 @@ FALSE_ALARMS = "calibration: A/A comparisons with a false alarm"
 FOUND = "calibration: a tenth slower, called slower"
 COVERED = "calibration: a tenth slower, the interval covers the truth"
 
-SCENARIO, SUITE = "calibration", "calibration"
-SAME, SLOWER = "paced", "paced-slower"
-FIRST, SECOND, THIRD = "paced", "paced again", "paced-slower"  # the pods of a round, by what they are called
+SUITE = "calibration"
 TRUTH = 1.0 / 1.1  # of throughput: 2.0 / 2.2 of a saturated loop's time
 BLOCKS = 10  # of a comparison, as in the nightly's suite
-WINDOWS = 10  # of a pod
-SAME_COMPARISONS, SLOWER_COMPARISONS = 40, 20
+WINDOWS = 11  # of a pod: ten are needed, and a few will be void
 # The kernel's account of CPU time for each request, of both builds over all their windows, must agree with the truth.
 # 1 %: it counts the exporter's and the swarm's readings at the windows' edges, some 20 ms of a second, against neither.
 _AGREE_RATIO = 0.01
@@ -47,11 +46,36 @@ Place = tuple[int, int]  # round, window
 Pool = dict[str, dict[Place, TrialResult]]  # pod's name -> place -> what was measured
 
 
-@dataclass(slots=True)
-class Counted:
-    """What came of the comparisons of one kind."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is compared with what. first, second: what the pods of a round are called. variant: the second's."""
 
-    judged: list[tuple[Judged, ...]] = field(default_factory=list)
+    name: str
+    scenario: str
+    first: str
+    second: str
+    variant: str
+    comparisons: int
+    rounds_share: float  # of the rounds asked for
+
+    def rounds(self, asked: int) -> int:
+        """Return how many are run. A comparison takes one window of each of LEAST_PAIRS at least."""
+        return max(LEAST_PAIRS, math.ceil(asked * self.rounds_share))
+
+
+BASELINE = "paced"
+SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, 1.0)
+SLOWER = Kind("slower", "calibration-nightly", BASELINE, "paced-slower", "paced-slower", 20, 0.5)
+KINDS = (SAME, SLOWER)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What came of the comparisons of one kind, of `size` blocks each."""
+
+    pool: Pool
+    size: int
+    judged: list[tuple[Judged, ...]]
 
     def share_of(self, claim: Callable[[tuple[Judged, ...]], bool]) -> float | None:
         """Return in which share of them a claim holds; None without a comparison."""
@@ -61,34 +85,44 @@ class Counted:
 def measure(stand: Stand, rounds: int) -> Outcome:
     """Run the rounds, draw the comparisons, and return the three lines.
 
-    rounds: at least LEAST_PAIRS are run, since a comparison takes one window of each; with fewer than BLOCKS every
-    comparison is as much smaller, and no line holds.
+    rounds: of the A/A comparisons, and half as many of the others. At least LEAST_PAIRS of each are run, since a
+    comparison takes one window of each; with too few for BLOCKS every comparison is as much smaller, and no line holds.
     """
     outcome = Outcome()
-    rounds = max(rounds, LEAST_PAIRS)
-    size, windows = min(BLOCKS, rounds), WINDOWS if rounds >= BLOCKS else _FEW_WINDOWS
     order = random.Random(stand.run_id)
-    turns = [(n, name) for n in range(rounds) for name in _shuffled(order, _pods(n, rounds, size))]
-    pool: Pool = {FIRST: {}, SECOND: {}, THIRD: {}}
-    steps = [Step(f"round {n + 1}: {name}") for n, name in turns]
+    turns = [
+        (kind, n, name)
+        for kind in KINDS
+        for n in range(kind.rounds(rounds))
+        for name in _shuffled(order, [kind.first, kind.second])
+    ]
+    windows = WINDOWS if min(kind.rounds(rounds) for kind in KINDS) >= BLOCKS else _FEW_WINDOWS
+    pools: dict[Kind, Pool] = {kind: {kind.first: {}, kind.second: {}} for kind in KINDS}
+    steps = [Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, kind, windows)) for kind, n, name in turns]
     with stand.progress.stage("calibration", steps) as stage:
-        for n, name in turns:
+        for kind, n, name in turns:
             stage.begin()
-            results = _one_pod(stand, name, windows)
+            results = _one_pod(stand, kind, name, windows)
+            told: dict[str, object] = {"kind": kind.name, "round": n, "pod": name}
             if isinstance(results, str):
-                outcome.rounds.append({"round": n, "pod": name, "missing": results})
+                outcome.rounds.append({**told, "missing": results})
                 stage.end(results)
                 continue
-            pool[name].update({(n, result.spec.block): result for result in results})
-            outcome.rounds.append({"round": n, "pod": name, "windows": [_document(result) for result in results]})
+            pools[kind][name].update({(n, result.spec.block): result for result in results})
+            outcome.rounds.append({**told, "windows": [_document(result) for result in results]})
             stage.end(_note(results))
     declared = worth_a_word(load_lab(ROOT / "lab.yaml").thresholds)
-    same, slower = (
-        Counted([_judge(pool, other, places, declared) for places in draw(_both(pool, other), size, most, order)])
-        for other, most in ((SECOND, SAME_COMPARISONS), (THIRD, SLOWER_COMPARISONS))
-    )
-    _conclude(outcome, pool, same, slower, size)
+    conclude(outcome, {kind: compared(kind, pools[kind], kind.rounds(rounds), order, declared) for kind in KINDS})
     return outcome
+
+
+def compared(
+    kind: Kind, pool: Pool, rounds: int, order: random.Random, declared: Callable[[str, str], float]
+) -> Counted:
+    """Draw the comparisons of a kind from its windows, and judge them."""
+    size = min(BLOCKS, rounds)
+    drawn = draw(_both(kind, pool), size, kind.comparisons, order)
+    return Counted(pool, size, [_judge(kind, pool, places, declared) for places in drawn])
 
 
 def draw(places: Sequence[Place], size: int, most: int, order: random.Random) -> list[list[Place]]:
@@ -129,19 +163,19 @@ def covers_truth(judged: tuple[Judged, ...]) -> bool:
     return any(effect.low <= TRUTH <= effect.high for effect in effects)
 
 
-def _pods(n: int, rounds: int, size: int) -> list[str]:
-    """Return the pods of a round; the slower build is in every second one, where half of the rounds are enough."""
-    return [FIRST, SECOND, THIRD] if n % 2 == 0 or rounds // 2 < size else [FIRST, SECOND]
-
-
 def _shuffled(order: random.Random, names: list[str]) -> list[str]:
     order.shuffle(names)
     return names
 
 
-def _one_pod(stand: Stand, name: str, windows: int) -> list[TrialResult] | str:
+def _loaded_s(stand: Stand, kind: Kind, windows: int) -> float:
+    scenario = stand.lab.scenarios[kind.scenario]
+    return scenario.warmup_s + windows * scenario.measure_s
+
+
+def _one_pod(stand: Stand, kind: Kind, name: str, windows: int) -> list[TrialResult] | str:
     """Return the windows of a fresh pod, or why there are none."""
-    spec = stand.spec(SUITE, SCENARIO, SLOWER if name == THIRD else SAME)
+    spec = stand.spec(SUITE, kind.scenario, kind.variant if name == kind.second else BASELINE)
     bench = stand.bench(Ordered(stand.control.master_url))
     read_backs: list[ReadBack] = []
     try:
@@ -151,43 +185,45 @@ def _one_pod(stand: Stand, name: str, windows: int) -> list[TrialResult] | str:
         return str(error)
 
 
-def _both(pool: Pool, other: str) -> list[Place]:
-    """Return the places at which the baseline and the other pod of the same round are valid."""
-    return [
-        place
-        for place, result in pool[other].items()
-        if result.void is None and place in pool[FIRST] and pool[FIRST][place].void is None
-    ]
+def _both(kind: Kind, pool: Pool) -> list[Place]:
+    """Return the places at which both pods of a round are valid."""
+    first, second = pool[kind.first], pool[kind.second]
+    return [p for p, result in second.items() if result.void is None and p in first and first[p].void is None]
 
 
 def _judge(
-    pool: Pool, other: str, places: Sequence[Place], declared: Callable[[str, str], float]
+    kind: Kind, pool: Pool, places: Sequence[Place], declared: Callable[[str, str], float]
 ) -> tuple[Judged, ...]:
     first, second = (
-        Side(name, {block: pool[name][place] for block, place in enumerate(places)}) for name in (FIRST, other)
+        Side(name, {block: pool[name][place] for block, place in enumerate(places)})
+        for name in (kind.first, kind.second)
     )
     return judge_pairs(
-        [(SCENARIO, first, second)], lambda _, figure: declared(_JUDGED_AS, figure), lambda *_: 0.0
+        [(kind.scenario, first, second)], lambda _, figure: declared(_JUDGED_AS, figure), lambda *_: 0.0
     )  # fmt: skip
 
 
-def _conclude(outcome: Outcome, pool: Pool, same: Counted, slower: Counted, size: int) -> None:
-    spoilt = _spoilt(pool)
-    seen = _cpu_ratio(pool)
-    few_same, few_slower = (
-        f"{len(found.judged)} comparisons of {size} blocks instead of {most} of {BLOCKS}"
-        if len(found.judged) < most or size < BLOCKS
-        else ""
-        for found, most in ((same, SAME_COMPARISONS), (slower, SLOWER_COMPARISONS))
-    )
-    unknown = _disagreement(seen)
+def conclude(outcome: Outcome, found: Mapping[Kind, Counted]) -> None:
+    """Add the three lines, and what explains them."""
+    same, slower = found[SAME], found[SLOWER]
+    seen = _cpu_ratio(slower.pool)
+    spoilt = {
+        kind: _spoilt(counted.pool)
+        or (
+            f"{len(counted.judged)} comparisons of {counted.size} blocks instead of {kind.comparisons} of {BLOCKS}"
+            if len(counted.judged) < kind.comparisons or counted.size < BLOCKS
+            else ""
+        )
+        for kind, counted in found.items()
+    }
     alarms = same.share_of(is_false_alarm)
-    outcome.add(FALSE_ALARMS, [float(is_false_alarm(one)) for one in same.judged], alarms, spoilt or few_same)
+    outcome.add(FALSE_ALARMS, [float(is_false_alarm(one)) for one in same.judged], alarms, spoilt[SAME])
     for line, claim in ((FOUND, is_called_slower), (COVERED, covers_truth)):
         values = [float(claim(one)) for one in slower.judged]
-        outcome.add(line, values, slower.share_of(claim), spoilt or few_slower or unknown)
-    for kind, found in (("same", same), ("slower", slower)):
-        outcome.rounds += [{"kind": kind, "verdicts": [_verdict(one) for one in judged]} for judged in found.judged]
+        outcome.add(line, values, slower.share_of(claim), spoilt[SLOWER] or _disagreement(seen))
+    for kind, counted in found.items():
+        for judged in counted.judged:
+            outcome.rounds.append({"kind": kind.name, "verdicts": [_verdict(one) for one in judged]})
     outcome.remarks += _remarks(same, slower, seen)
 
 
@@ -223,16 +259,16 @@ def _remarks(same: Counted, slower: Counted, cpu_ratio: float | None) -> list[st
 
 
 def _cpu_ratio(pool: Pool) -> float | None:
-    """Return the slower build's CPU time for a request / the baseline's, over the rounds that hold both."""
+    """Return the slower build's CPU time for a request / the baseline's, over all places that hold both."""
     spent: dict[str, float] = {}
-    for name in (FIRST, THIRD):
-        found = [pool[name][place] for place in _both(pool, THIRD)]
+    for name in (SLOWER.first, SLOWER.second):
+        found = [pool[name][place] for place in _both(SLOWER, pool)]
         answers = [(t.metrics.cpu_s_per_10k_requests, sum(t.histogram_us.values())) for t in found]
         known = [(each, n) for each, n in answers if each is not None and n]
         if not known or len(known) < len(answers):
             return None
         spent[name] = sum(each * n for each, n in known) / sum(n for _, n in known)
-    return spent[THIRD] / spent[FIRST]
+    return spent[SLOWER.second] / spent[SLOWER.first]
 
 
 def _spoilt(pool: Pool) -> str:

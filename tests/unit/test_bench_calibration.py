@@ -10,25 +10,26 @@ import numpy as np
 import pytest
 
 from bench.calibration import (
+    BLOCKS,
     COVERED,
     FALSE_ALARMS,
-    FIRST,
     FOUND,
-    SECOND,
-    THIRD,
+    SAME,
+    SLOWER,
     TRUTH,
-    Counted,
+    WINDOWS,
+    Kind,
     Pool,
     _both,
-    _conclude,
-    _judge,
+    compared,
+    conclude,
     draw,
 )
 from bench.outcome import Outcome
 from orchestrator.model import Metrics, TrialResult, TrialSpec
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
-ROUNDS, WINDOWS = 40, 10
+ROUNDS = 40
 
 
 def window(name: str, place: tuple[int, int], per_s: float, cpu_s: float = 0.2) -> TrialResult:
@@ -37,14 +38,14 @@ def window(name: str, place: tuple[int, int], per_s: float, cpu_s: float = 0.2) 
     return TrialResult(spec, None, metrics, {}, {500: round(per_s)}, (), (), "", 1.0, 0.0)
 
 
-def a_pool(seed: int, slower: float = TRUTH, rounds: int = ROUNDS) -> Pool:
-    """Pods that differ by 1 %, windows by 1.5 %, on a machine that drifts by a tenth; every second round has all."""
+def a_pool(kind: Kind, seed: int, slower: float = TRUTH, rounds: int = ROUNDS) -> Pool:
+    """Pods that differ by 1 %, windows by 1.5 %, on a machine that drifts by a tenth."""
     noise = np.random.default_rng(seed)
-    pool: Pool = {FIRST: {}, SECOND: {}, THIRD: {}}
-    for n in range(rounds):
+    pool: Pool = {kind.first: {}, kind.second: {}}
+    for n in range(kind.rounds(rounds)):
         machine = 50_000.0 * np.exp(noise.normal(0.0, 0.1))
-        for name in (FIRST, SECOND, *([THIRD] if n % 2 == 0 else [])):
-            factor = slower if name == THIRD else 1.0
+        for name in pool:
+            factor = slower if name == SLOWER.second else 1.0
             level = machine * factor * np.exp(noise.normal(0.0, 0.01))
             for w in range(WINDOWS):
                 rate = float(level * np.exp(noise.normal(0.0, 0.015)))
@@ -52,20 +53,22 @@ def a_pool(seed: int, slower: float = TRUTH, rounds: int = ROUNDS) -> Pool:
     return pool
 
 
-def concluded(pool: Pool, size: int = 10) -> Outcome:
+def pools(seed: int, **made: float) -> dict[Kind, Pool]:
+    return {kind: a_pool(kind, seed, **made) for kind in (SAME, SLOWER)}  # type: ignore[arg-type]  # rounds are whole
+
+
+def concluded(found: dict[Kind, Pool], rounds: int = ROUNDS) -> Outcome:
     outcome, order = Outcome(), random.Random(1)
-    drawn = {other: draw(_both(pool, other), size, most, order) for other, most in ((SECOND, 40), (THIRD, 20))}
-    same, slower = (
-        Counted([_judge(pool, other, places, lambda *_: 0.03) for places in comparisons])
-        for other, comparisons in drawn.items()
+    conclude(
+        outcome,
+        {kind: compared(kind, pool, kind.rounds(rounds), order, lambda *_: 0.03) for kind, pool in found.items()},
     )
-    _conclude(outcome, pool, same, slower, size)
     return outcome
 
 
 def test_a_comparison_has_no_two_windows_of_a_pod_and_no_window_is_used_twice() -> None:
     """Forty of ten blocks use up what forty rounds of ten windows have."""
-    places = [(n, w) for n in range(ROUNDS) for w in range(WINDOWS)]
+    places = [(n, w) for n in range(ROUNDS) for w in range(BLOCKS)]
     drawn = draw(places, 10, 99, random.Random(7))
 
     assert 40 == len(drawn)
@@ -92,7 +95,7 @@ def test_too_few_rounds_make_no_comparison() -> None:
 
 def test_known_noise_gives_the_shares_that_it_must() -> None:
     """The instrument itself, on seeded windows: few alarms, a tenth found, the truth covered."""
-    outcome = concluded(a_pool(3))
+    outcome = concluded(pools(3))
     found = {line: measured.value or 0.0 for line, measured in outcome.measured.items()}
 
     assert (40, 20, 20) == tuple(len(outcome.values[line]) for line in (FALSE_ALARMS, FOUND, COVERED))
@@ -104,7 +107,7 @@ def test_known_noise_gives_the_shares_that_it_must() -> None:
 
 def test_a_variant_that_is_no_slower_is_not_found() -> None:
     """The share of what is found can be zero, and then nothing is covered either; the kernel's account says so too."""
-    outcome = concluded(a_pool(4, slower=1.0))
+    outcome = concluded(pools(4, slower=1.0))
 
     assert (0.0, 0.0) == (outcome.measured[FOUND].value, outcome.measured[COVERED].value)
     assert "takes 1.0000 times the CPU time, not 1.1000" in outcome.measured[FOUND].spoilt
@@ -112,10 +115,10 @@ def test_a_variant_that_is_no_slower_is_not_found() -> None:
 
 def test_fewer_comparisons_than_promised_never_hold() -> None:
     """A rehearsal's shares are shown and do not count."""
-    outcome = concluded(a_pool(5, rounds=12), size=6)
+    outcome = concluded(pools(5, rounds=12), rounds=12)
 
-    assert outcome.measured[FALSE_ALARMS].spoilt.startswith("20 comparisons of 6 blocks instead of 40 of 10")
-    assert outcome.measured[FOUND].spoilt.startswith("10 comparisons of 6 blocks instead of 20 of 10")
+    assert outcome.measured[FALSE_ALARMS].spoilt.startswith("13 comparisons of 10 blocks instead of 40 of 10")
+    assert outcome.measured[FOUND].spoilt.startswith("11 comparisons of 6 blocks instead of 20 of 10")
 
 
 @pytest.mark.parametrize(
@@ -125,31 +128,36 @@ def test_fewer_comparisons_than_promised_never_hold() -> None:
         ({"metrics": Metrics(throughput_per_s=5e4, errors={"timeout": 2})}, "2 wrong or missing answers"),
     ],
 )
-def test_windows_that_did_not_measure_the_server_spoil_every_line(change: dict[str, object], said: str) -> None:
+def test_windows_that_did_not_measure_the_server_spoil_their_kinds_lines(change: dict[str, object], said: str) -> None:
     """Named by round, pod and window."""
-    pool = a_pool(6)
-    pool[SECOND][3, 4] = replace(pool[SECOND][3, 4], **change)  # type: ignore[arg-type]  # fields by name
-    spoilt = {measured.spoilt for measured in concluded(pool).measured.values()}
+    found = pools(6)
+    windows = found[SAME][SAME.second]
+    windows[3, 4] = replace(windows[3, 4], **change)  # type: ignore[arg-type]  # fields by name
+    measured = concluded(found).measured
 
-    assert {f"round 4, {SECOND}, window 5: {said}"} == spoilt
+    assert f"round 4, {SAME.second}, window 5: {said}" == measured[FALSE_ALARMS].spoilt
+    assert ("", "") == (measured[FOUND].spoilt, measured[COVERED].spoilt)
 
 
 def test_a_void_window_enters_no_comparison() -> None:
-    """Nor does its partner of the other pod."""
-    pool = a_pool(7)
-    pool[SECOND][3, 4] = replace(pool[SECOND][3, 4], void="a worker went")
+    """Nor does its partner of the other pod; a few do no harm, as there are more windows than are needed."""
+    found = pools(7)
+    windows = found[SAME][SAME.second]
+    windows[3, 4] = replace(windows[3, 4], void="a worker went")
 
-    assert (3, 4) not in _both(pool, SECOND)
-    assert ROUNDS * WINDOWS - 1 == len(_both(pool, SECOND))
+    assert (3, 4) not in _both(SAME, found[SAME])
+    assert ROUNDS * WINDOWS - 1 == len(_both(SAME, found[SAME]))
+    assert "" == concluded(found).measured[FALSE_ALARMS].spoilt
 
 
 def test_what_lacks_comparisons_spoils_its_own_lines_only() -> None:
     """Half of the slower build's windows are void: the A/A line has all that it promised."""
-    pool = a_pool(8)
-    pool[THIRD] = {
-        place: replace(one, void="a worker went") if place[1] < 5 else one for place, one in pool[THIRD].items()
+    found = pools(8)
+    found[SLOWER][SLOWER.second] = {
+        place: replace(one, void="a worker went") if place[1] < BLOCKS // 2 else one
+        for place, one in found[SLOWER][SLOWER.second].items()
     }
-    outcome = concluded(pool)
+    outcome = concluded(found)
 
     assert "" == outcome.measured[FALSE_ALARMS].spoilt
-    assert outcome.measured[FOUND].spoilt.startswith("10 comparisons of 10 blocks instead of 20 of 10")
+    assert outcome.measured[FOUND].spoilt.startswith("12 comparisons of 10 blocks instead of 20 of 10")
