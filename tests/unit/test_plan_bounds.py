@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.config.load import load_lab
 from orchestrator.model import Plan, Ramp, TrialSpec
 from orchestrator.planning.bounds import binding, find_bounds, most_connections, predict
 from orchestrator.planning.capacity import SPREAD, Limit
 from orchestrator.planning.hostlimits import ContainerLimits
+from orchestrator.planning.plan import ask_of, make_plan
 from orchestrator.planning.refusal import find_impossible
 from tests.unit.asking import COSTS, GIB, HOLD, HOST, PROFILE, VARIANT, ask, bound
+from tests.unit.lab_files import LAB, write_lab
 
 
 def test_server_descriptors_leave_room_for_an_uneven_spread() -> None:
@@ -223,6 +227,18 @@ def test_more_cores_help_as_far_as_there_are_workers() -> None:
 
     assert 2 * 20_000 * 60.0 == bound("generator CPU", ask(load_cpus=8, workers=2)).most
     assert bound("generator CPU", ask(plain)).most is None
+
+
+def test_of_shared_cores_the_load_counts_on_half(tmp_path: Path) -> None:
+    """The server takes the others, who knows how many; one core alone is still one."""
+    text = LAB.replace("server_cpus: 3", "server_cpus: shared").replace("load_cpus: 0,2", "load_cpus: shared")
+    lab = load_lab(write_lab(tmp_path, "c-epoll", text=text))
+    spec = make_plan(lab, "quick", nofile_granted=None).trials[0]
+
+    def counted(cpus: int) -> int:
+        return ask_of(lab, spec, None, replace(HOST, cpus=frozenset(range(cpus))), None).load_cpus
+
+    assert [2, 1, 1] == [counted(4), counted(3), counted(1)]
 
 
 def test_the_least_room_comes_first_and_unknown_limits_last() -> None:
