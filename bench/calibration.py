@@ -2,19 +2,16 @@
 
 Real pods, real load: rounds of two pods of one build under two names, scored in short windows, and rounds of that build
 and one that is slower by a tenth (bench/variants/paced.h says how that is known), in windows as long as the nightly's:
-what is found depends on the noise of a window, what is alarmed at does not. A comparison takes one window from each of
-ten rounds, never two of one pod, and no window enters two comparisons; it is judged block by block as
-`lab compare --variants` does, with the thresholds of the repository's lab.yaml.
+what is found depends on the noise of a window, what is alarmed at does not. What the windows become: comparisons.py.
 """
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import median
 
+from bench.comparisons import BASELINE, BLOCKS, KINDS, Kind, Pool, compared, conclude
 from bench.outcome import Outcome
 from bench.stand import ROOT, Stand
 from bench.windows import offer_windows
@@ -24,62 +21,11 @@ from orchestrator.errors import Lost, NotReady
 from orchestrator.model import ReadBack, TrialResult
 from orchestrator.pod import pod_for
 from orchestrator.report.remaining import Step
-from orchestrator.verdicts.ceiling import is_censored
-from orchestrator.verdicts.compare import Judged, Side, judge_pairs, worth_a_word
-from orchestrator.verdicts.effect import LEAST_PAIRS
-
-FALSE_ALARMS = "calibration: A/A comparisons with a false alarm"
-FOUND = "calibration: a tenth slower, called slower"
-COVERED = "calibration: a tenth slower, the interval covers the truth"
+from orchestrator.verdicts.compare import worth_a_word
 
 SUITE = "calibration"
-TRUTH = 1.0 / 1.1  # of throughput: 2.0 / 2.2 of a saturated loop's time
-BLOCKS = 10  # of a comparison, as in the nightly's suite
 WINDOWS = 11  # of a pod: ten are needed, and a few will be void
-# The kernel's account of CPU time for each request, of both builds over all their windows, must agree with the truth.
-# 1 %: it counts the exporter's and the swarm's readings at the windows' edges, some 20 ms of a second, against neither.
-_AGREE_RATIO = 0.01
 _FEW_WINDOWS = 2  # of a pod, in a rehearsal
-_JUDGED_AS = "plain"  # the scenario of lab.yaml whose thresholds count: the same kind of load
-
-Place = tuple[int, int]  # round, window
-Pool = dict[str, dict[Place, TrialResult]]  # pod's name -> place -> what was measured
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What is compared with what. first, second: what the pods of a round are called. variant: the second's."""
-
-    name: str
-    scenario: str
-    first: str
-    second: str
-    variant: str
-    comparisons: int
-    rounds_share: float  # of the rounds asked for
-
-    def rounds(self, asked: int) -> int:
-        """Return how many are run. A comparison takes one window of each of LEAST_PAIRS at least."""
-        return max(LEAST_PAIRS, math.ceil(asked * self.rounds_share))
-
-
-BASELINE = "paced"
-SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, 1.0)
-SLOWER = Kind("slower", "calibration-nightly", BASELINE, "paced-slower", "paced-slower", 20, 0.5)
-KINDS = (SAME, SLOWER)
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What came of the comparisons of one kind, of `size` blocks each."""
-
-    pool: Pool
-    size: int
-    judged: list[tuple[Judged, ...]]
-
-    def share_of(self, claim: Callable[[tuple[Judged, ...]], bool]) -> float | None:
-        """Return in which share of them a claim holds; None without a comparison."""
-        return sum(map(claim, self.judged)) / len(self.judged) if self.judged else None
 
 
 def measure(stand: Stand, rounds: int) -> Outcome:
@@ -116,53 +62,6 @@ def measure(stand: Stand, rounds: int) -> Outcome:
     return outcome
 
 
-def compared(
-    kind: Kind, pool: Pool, rounds: int, order: random.Random, declared: Callable[[str, str], float]
-) -> Counted:
-    """Draw the comparisons of a kind from its windows, and judge them."""
-    size = min(BLOCKS, rounds)
-    drawn = draw(_both(kind, pool), size, kind.comparisons, order)
-    return Counted(pool, size, [_judge(kind, pool, places, declared) for places in drawn])
-
-
-def draw(places: Sequence[Place], size: int, most: int, order: random.Random) -> list[list[Place]]:
-    """Return up to `most` comparisons of `size` places: of as many different rounds, and no place in two of them.
-
-    Each takes one window of those rounds that have most windows left; ties, and the window, are left to chance.
-    """
-    left: dict[int, list[Place]] = {}
-    for place in places:
-        left.setdefault(place[0], []).append(place)
-    for found in left.values():
-        found.sort()
-        order.shuffle(found)
-    drawn: list[list[Place]] = []
-    while len(drawn) < most:
-        open_rounds = [n for n, found in sorted(left.items()) if found]
-        if len(open_rounds) < size:
-            break
-        order.shuffle(open_rounds)
-        open_rounds.sort(key=lambda n: -len(left[n]))  # stable: ties stay shuffled
-        drawn.append([left[n].pop() for n in open_rounds[:size]])
-    return drawn
-
-
-def is_false_alarm(judged: tuple[Judged, ...]) -> bool:
-    """Whether a comparison of a thing with itself called any figure better or worse."""
-    return any(one.word in ("better", "worse") for one in judged)
-
-
-def is_called_slower(judged: tuple[Judged, ...]) -> bool:
-    """Whether the throughput was called worse: what was done to the variant."""
-    return any(one.figure.name == "throughput_per_s" and one.word == "worse" for one in judged)
-
-
-def covers_truth(judged: tuple[Judged, ...]) -> bool:
-    """Whether the interval of the throughput's ratio holds the ratio that the builds have."""
-    effects = [one.effect for one in judged if one.figure.name == "throughput_per_s" and one.effect is not None]
-    return any(effect.low <= TRUTH <= effect.high for effect in effects)
-
-
 def _shuffled(order: random.Random, names: list[str]) -> list[str]:
     order.shuffle(names)
     return names
@@ -185,116 +84,12 @@ def _one_pod(stand: Stand, kind: Kind, name: str, windows: int) -> list[TrialRes
         return str(error)
 
 
-def _both(kind: Kind, pool: Pool) -> list[Place]:
-    """Return the places at which both pods of a round are valid."""
-    first, second = pool[kind.first], pool[kind.second]
-    return [p for p, result in second.items() if result.void is None and p in first and first[p].void is None]
-
-
-def _judge(
-    kind: Kind, pool: Pool, places: Sequence[Place], declared: Callable[[str, str], float]
-) -> tuple[Judged, ...]:
-    first, second = (
-        Side(name, {block: pool[name][place] for block, place in enumerate(places)})
-        for name in (kind.first, kind.second)
-    )
-    return judge_pairs(
-        [(kind.scenario, first, second)], lambda _, figure: declared(_JUDGED_AS, figure), lambda *_: 0.0
-    )  # fmt: skip
-
-
-def conclude(outcome: Outcome, found: Mapping[Kind, Counted]) -> None:
-    """Add the three lines, and what explains them."""
-    same, slower = found[SAME], found[SLOWER]
-    seen = _cpu_ratio(slower.pool)
-    spoilt = {
-        kind: _spoilt(counted.pool)
-        or (
-            f"{len(counted.judged)} comparisons of {counted.size} blocks instead of {kind.comparisons} of {BLOCKS}"
-            if len(counted.judged) < kind.comparisons or counted.size < BLOCKS
-            else ""
-        )
-        for kind, counted in found.items()
-    }
-    alarms = same.share_of(is_false_alarm)
-    outcome.add(FALSE_ALARMS, [float(is_false_alarm(one)) for one in same.judged], alarms, spoilt[SAME])
-    for line, claim in ((FOUND, is_called_slower), (COVERED, covers_truth)):
-        values = [float(claim(one)) for one in slower.judged]
-        outcome.add(line, values, slower.share_of(claim), spoilt[SLOWER] or _disagreement(seen))
-    for kind, counted in found.items():
-        for judged in counted.judged:
-            outcome.rounds.append({"kind": kind.name, "verdicts": [_verdict(one) for one in judged]})
-    outcome.remarks += _remarks(same, slower, seen)
-
-
-def _disagreement(cpu_ratio: float | None) -> str:
-    """Return what the kernel's account says against the truth, or an empty string."""
-    if cpu_ratio is None:
-        return "the CPU time of a request could not be read, so that the truth is not confirmed"
-    if abs(cpu_ratio * TRUTH - 1.0) <= _AGREE_RATIO:
-        return ""
-    return f"a request of the slower build takes {cpu_ratio:.4f} times the CPU time, not {1.0 / TRUTH:.4f}"
-
-
-def _remarks(same: Counted, slower: Counted, cpu_ratio: float | None) -> list[str]:
-    told = []
-    alone = [one for judged in same.judged for one in judged if one.effect is not None]
-    if alone:
-        outside = sum(one.effect is not None and one.effect.excludes_one for one in alone)
-        told.append(
-            f"A/A, every figure by itself: {outside} of {len(alone)} intervals leave out 1, before thresholds and the "
-            "correction for the family"
-        )
-    ratios = [one.effect for judged in slower.judged for one in judged if one.figure.name == "throughput_per_s"]
-    known = [effect for effect in ratios if effect is not None]
-    if known:
-        half = median((effect.high - effect.low) / 2.0 for effect in known)
-        told.append(
-            f"a tenth slower: ratio {median(e.ratio for e in known):.4f} ± {half:.4f} (medians of {len(known)}), "
-            f"by construction {TRUTH:.4f}"
-        )
-    if cpu_ratio is not None:
-        told.append(f"the kernel's CPU time for each request, slower / baseline over all windows: {cpu_ratio:.4f}")
-    return told
-
-
-def _cpu_ratio(pool: Pool) -> float | None:
-    """Return the slower build's CPU time for a request / the baseline's, over all places that hold both."""
-    spent: dict[str, float] = {}
-    for name in (SLOWER.first, SLOWER.second):
-        found = [pool[name][place] for place in _both(SLOWER, pool)]
-        answers = [(t.metrics.cpu_s_per_10k_requests, sum(t.histogram_us.values())) for t in found]
-        known = [(each, n) for each, n in answers if each is not None and n]
-        if not known or len(known) < len(answers):
-            return None
-        spent[name] = sum(each * n for each, n in known) / sum(n for _, n in known)
-    return spent[SLOWER.second] / spent[SLOWER.first]
-
-
-def _spoilt(pool: Pool) -> str:
-    """Return why the windows must not count: in one of them the server was not the limit, or answers were wrong."""
-    for name, found in pool.items():
-        for (n, window), result in found.items():
-            where = f"round {n + 1}, {name}, window {window + 1}"
-            if result.void is None and is_censored(result):
-                return f"{where}: the generator was the limit, not the server"
-            if wrong := sum(result.metrics.errors.values()):
-                return f"{where}: {wrong} wrong or missing answers"
-    return ""
-
-
 def _document(result: TrialResult) -> dict[str, object]:
     metrics = result.metrics
     return {
         "void": result.void, "notes": list(result.notes), "per_s": metrics.throughput_per_s, "p50_s": metrics.p50_s,
         "p99_s": metrics.p99_s, "cpu_s_per_10k_requests": metrics.cpu_s_per_10k_requests,
     }  # fmt: skip
-
-
-def _verdict(one: Judged) -> dict[str, object]:
-    effect = one.effect
-    ends = (effect.ratio, effect.low, effect.high) if effect else None
-    return {"figure": one.figure.name, "verdict": one.word, "ratio_low_high": ends, "p_corrected": one.p_corrected}
 
 
 def _note(results: Sequence[TrialResult]) -> str:

@@ -58,8 +58,9 @@ def _cpus(where: Where, profile: ProfileSection) -> Iterator[Complaint]:
     sides = (profile.server_cpus, profile.load_cpus)
     if "shared" in sides:
         if len(set(sides)) > 1:
-            own = next(side for side in sides if side != "shared")
-            yield (*where, "load_cpus"), f"expected 'shared' on both sides or on none, saw it beside {shown(own)}"
+            own = shown(next(side for side in sides if side != "shared"))
+            text = f"expected 'shared' on both sides or on none, saw it beside {own}; write it for both"
+            yield (*where, "load_cpus"), text
         return
     if "auto" in sides:
         return

@@ -32,7 +32,9 @@ def split_cpus(available: frozenset[int], server: str, load: str) -> CpuSets:
     if server == load == "shared":
         return CpuSets(available, available, f"server and load share CPU {format_cpu_list(available)}")
     if "shared" in (server, load):
-        raise BadInput(f"load_cpus: expected 'shared' on both sides or on none, saw {server!r} and {load!r}")
+        raise BadInput(
+            f"load_cpus: expected 'shared' on both sides or on none, saw {server!r} and {load!r}; write it for both"
+        )
     if server == "auto" and load == "auto":
         return _halves(available)
     if server != "auto" and load != "auto":
