@@ -22,33 +22,33 @@ from orchestrator.model import ReadBack, TrialResult
 from orchestrator.pod import pod_for
 from orchestrator.report.remaining import Step
 from orchestrator.verdicts.compare import worth_a_word
+from orchestrator.verdicts.effect import LEAST_PAIRS
 
 SUITE = "calibration"
-WINDOWS = 11  # of a pod: ten are needed, and a few will be void
 _FEW_WINDOWS = 2  # of a pod, in a rehearsal
 
 
 def measure(stand: Stand, rounds: int) -> Outcome:
     """Run the rounds, draw the comparisons, and return the three lines.
 
-    rounds: of the A/A comparisons, and half as many of the others. At least LEAST_PAIRS of each are run, since a
-    comparison takes one window of each; with too few for BLOCKS every comparison is as much smaller, and no line holds.
+    rounds: of either kind. At least LEAST_PAIRS are run, since a comparison takes one window of each; with too few for
+    BLOCKS every comparison is as much smaller, and no line holds.
     """
     outcome = Outcome()
+    rounds = max(LEAST_PAIRS, rounds)
     order = random.Random(stand.run_id)
     turns = [
-        (kind, n, name)
-        for kind in KINDS
-        for n in range(kind.rounds(rounds))
-        for name in _shuffled(order, [kind.first, kind.second])
+        (kind, n, name) for kind in KINDS for n in range(rounds) for name in _shuffled(order, [kind.first, kind.second])
     ]
-    windows = WINDOWS if min(kind.rounds(rounds) for kind in KINDS) >= BLOCKS else _FEW_WINDOWS
+    windows = {kind: kind.windows if rounds >= BLOCKS else _FEW_WINDOWS for kind in KINDS}
     pools: dict[Kind, Pool] = {kind: {kind.first: {}, kind.second: {}} for kind in KINDS}
-    steps = [Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, kind, windows)) for kind, n, name in turns]
+    steps = [
+        Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, kind, windows[kind])) for kind, n, name in turns
+    ]
     with stand.progress.stage("calibration", steps) as stage:
         for kind, n, name in turns:
             stage.begin()
-            results = _one_pod(stand, kind, name, windows)
+            results = _one_pod(stand, kind, name, windows[kind])
             told: dict[str, object] = {"kind": kind.name, "round": n, "pod": name}
             if isinstance(results, str):
                 outcome.rounds.append({**told, "missing": results})
@@ -58,7 +58,7 @@ def measure(stand: Stand, rounds: int) -> Outcome:
             outcome.rounds.append({**told, "windows": [_document(result) for result in results]})
             stage.end(_note(results))
     declared = worth_a_word(load_lab(ROOT / "lab.yaml").thresholds)
-    conclude(outcome, {kind: compared(kind, pools[kind], kind.rounds(rounds), order, declared) for kind in KINDS})
+    conclude(outcome, {kind: compared(kind, pools[kind], rounds, order, declared) for kind in KINDS})
     return outcome
 
 

@@ -6,7 +6,6 @@ judged block by block as `lab compare --variants` does, with the thresholds of t
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from bench.outcome import Outcome
 from orchestrator.model import TrialResult
 from orchestrator.verdicts.ceiling import is_censored
 from orchestrator.verdicts.compare import Judged, Side, judge_pairs
-from orchestrator.verdicts.effect import LEAST_PAIRS
 
 FALSE_ALARMS = "calibration: A/A comparisons with a false alarm"
 FOUND = "calibration: a tenth slower, called slower"
@@ -35,7 +33,10 @@ Pool = dict[str, dict[Place, TrialResult]]  # pod's name -> place -> what was me
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is compared with what. first, second: what the pods of a round are called. variant: the second's."""
+    """What is compared with what. first, second: what the pods of a round are called. variant: the second's.
+
+    windows: of a pod, when forty rounds are run: one more than the comparisons use up, since a few will be void.
+    """
 
     name: str
     scenario: str
@@ -43,16 +44,12 @@ class Kind:
     second: str
     variant: str
     comparisons: int
-    rounds_share: float  # of the rounds asked for
-
-    def rounds(self, asked: int) -> int:
-        """Return how many are run. A comparison takes one window of each of LEAST_PAIRS at least."""
-        return max(LEAST_PAIRS, math.ceil(asked * self.rounds_share))
+    windows: int
 
 
 BASELINE = "paced"
-SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, 1.0)
-SLOWER = Kind("slower", "calibration-nightly", BASELINE, "paced-slower", "paced-slower", 20, 0.5)
+SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, 11)
+SLOWER = Kind("slower", "calibration-nightly", BASELINE, "paced-slower", "paced-slower", 20, 6)
 KINDS = (SAME, SLOWER)
 
 
