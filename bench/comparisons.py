@@ -1,7 +1,8 @@
 """What the calibration's windows become: comparisons, the verdicts on them, and the three lines. No pod runs here.
 
-A comparison takes one window from each of ten rounds, never two of one pod, and no window enters two comparisons; it is
-judged block by block as `lab compare --variants` does, with the thresholds of the repository's lab.yaml.
+A comparison takes one window from each of as many rounds as it has blocks, never two of one pod, and no window enters
+two comparisons; it is judged block by block as `lab compare --variants` does, with the thresholds of the repository's
+lab.yaml.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ FOUND = "calibration: a tenth slower, called slower"
 COVERED = "calibration: a tenth slower, the interval covers the truth"
 
 TRUTH = 1.0 / 1.1  # of throughput: 2.0 / 2.2 of a saturated loop's time
-BLOCKS = 10  # of a comparison, as in the nightly's suite
+BLOCKS = 16  # of a comparison, as in the nightly's suite
 # The kernel's account of CPU time for each request, of both builds over all their windows, must agree with the truth.
 # 1 %: it counts the exporter's and the swarm's readings at the windows' edges, some 20 ms of each, against neither.
 _AGREE_RATIO = 0.01
@@ -48,8 +49,8 @@ class Kind:
 
 
 BASELINE = "paced"
-SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, 11)
-SLOWER = Kind("slower", "calibration-nightly", BASELINE, "paced-slower", "paced-slower", 20, 6)
+SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, 17)
+SLOWER = Kind("slower", "calibration-nightly", BASELINE, "paced-slower", "paced-slower", 20, 9)
 KINDS = (SAME, SLOWER)
 
 

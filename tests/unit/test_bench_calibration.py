@@ -25,6 +25,8 @@ from bench.comparisons import (
     draw,
 )
 from bench.outcome import Outcome
+from bench.stand import ROOT
+from orchestrator.config.load import load_lab
 from orchestrator.model import Metrics, TrialResult, TrialSpec
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
 
@@ -66,25 +68,37 @@ def concluded(found: dict[Kind, Pool], rounds: int = ROUNDS) -> Outcome:
 
 
 def test_a_comparison_has_no_two_windows_of_a_pod_and_no_window_is_used_twice() -> None:
-    """Forty of ten blocks use up what forty rounds of ten windows have."""
+    """Forty of sixteen blocks use up what forty rounds of sixteen windows have."""
     places = [(n, w) for n in range(ROUNDS) for w in range(BLOCKS)]
-    drawn = draw(places, 10, 99, random.Random(7))
+    drawn = draw(places, BLOCKS, 99, random.Random(7))
 
     assert 40 == len(drawn)
-    assert {10} == {len({n for n, _ in one}) for one in drawn}
+    assert {BLOCKS} == {len({n for n, _ in one}) for one in drawn}
     assert [1] == list(set(Counter(place for one in drawn for place in one).values()))
+
+
+def test_a_comparison_is_as_large_as_the_nightlys_and_a_window_is_to_spare() -> None:
+    """Of the repository's lab.yaml, whose nightly is what the lines speak of; its window as well."""
+    lab, bench = load_lab(ROOT / "lab.yaml"), load_lab(ROOT / "bench" / "lab.yaml")
+    assert lab.nightly is not None
+    nightly = lab.suites[lab.nightly.suite]
+
+    assert nightly.trials == BLOCKS
+    assert lab.scenarios["plain"].measure_s == bench.scenarios[SLOWER.scenario].measure_s
+    assert "plain" in nightly.scenarios
+    assert {ROUNDS} == {kind.comparisons * BLOCKS // (kind.windows - 1) for kind in (SAME, SLOWER)}
 
 
 def test_which_rounds_meet_is_left_to_chance() -> None:
     """Two comparisons of one draw seldom share more than half of their pods, and a seed gives the same again."""
     places = [(n, w) for n in range(ROUNDS) for w in range(SAME.windows)]
-    drawn = [{n for n, _ in one} for one in draw(places, 10, 40, random.Random(7))]
+    drawn = [{n for n, _ in one} for one in draw(places, BLOCKS, 40, random.Random(7))]
     shared = [len(a & b) for i, a in enumerate(drawn) for b in drawn[:i]]
 
-    assert max(shared) <= 8
-    assert 2.0 < sum(shared) / len(shared) < 3.0  # 10 x 10 / 40
-    assert draw(places, 10, 40, random.Random(7)) == draw(places, 10, 40, random.Random(7))
-    assert draw(places, 10, 40, random.Random(7)) != draw(places, 10, 40, random.Random(8))
+    assert max(shared) <= 13
+    assert 5.9 < sum(shared) / len(shared) < 6.9  # 16 x 16 / 40
+    assert draw(places, BLOCKS, 40, random.Random(7)) == draw(places, BLOCKS, 40, random.Random(7))
+    assert draw(places, BLOCKS, 40, random.Random(7)) != draw(places, BLOCKS, 40, random.Random(8))
 
 
 def test_too_few_rounds_make_no_comparison() -> None:
@@ -116,8 +130,8 @@ def test_fewer_comparisons_than_promised_never_hold() -> None:
     """A rehearsal's shares are shown and do not count."""
     outcome = concluded(pools(5, rounds=12), rounds=12)
 
-    assert outcome.measured[FALSE_ALARMS].spoilt.startswith("13 comparisons of 10 blocks instead of 40 of 10")
-    assert outcome.measured[FOUND].spoilt.startswith("7 comparisons of 10 blocks instead of 20 of 10")
+    assert outcome.measured[FALSE_ALARMS].spoilt.startswith("17 comparisons of 12 blocks instead of 40 of 16")
+    assert outcome.measured[FOUND].spoilt.startswith("9 comparisons of 12 blocks instead of 20 of 16")
 
 
 @pytest.mark.parametrize(
@@ -161,4 +175,4 @@ def test_what_lacks_comparisons_spoils_its_own_lines_only() -> None:
     outcome = concluded(found)
 
     assert "" == outcome.measured[FALSE_ALARMS].spoilt
-    assert outcome.measured[FOUND].spoilt.startswith("12 comparisons of 10 blocks instead of 20 of 10")
+    assert outcome.measured[FOUND].spoilt.startswith("12 comparisons of 16 blocks instead of 20 of 16")
