@@ -24,8 +24,8 @@ COVERED = "calibration: a tenth slower, the interval covers the truth"
 TRUTH = 1.0 / 1.1  # of throughput: 2.0 / 2.2 of a saturated loop's time
 BLOCKS = 16  # of a comparison, as in the nightly's suite
 # The kernel's account of CPU time for each request, of both builds over all their windows, must agree with the truth.
-# 1 %: it counts the exporter's and the swarm's readings at the windows' edges, some 20 ms of each, against neither.
-_AGREE_RATIO = 0.01
+# 2 %: three standard errors. Rounds give ratios that spread by 4.5 % on a busy virtual machine, and there are forty.
+_AGREE_RATIO = 0.02
 _JUDGED_AS = "plain"  # the scenario of lab.yaml whose thresholds count: the same kind of load
 
 Place = tuple[int, int]  # round, window

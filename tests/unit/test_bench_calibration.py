@@ -126,6 +126,15 @@ def test_a_variant_that_is_no_slower_is_not_found() -> None:
     assert "takes 1.0000 times the CPU time, not 1.1000" in outcome.measured[FOUND].spoilt
 
 
+@pytest.mark.parametrize(("ratio", "confirms"), [(1.07, False), (1.085, True), (1.115, True), (1.13, False)])
+def test_the_kernels_account_confirms_the_truth_or_the_lines_do_not_count(ratio: float, confirms: bool) -> None:
+    """2 % either way; the A/A line rests on no truth."""
+    measured = concluded(pools(9, slower=1.0 / ratio)).measured
+
+    assert "" == measured[FALSE_ALARMS].spoilt
+    assert {confirms} == {measured[line].spoilt == "" for line in (FOUND, COVERED)}
+
+
 def test_fewer_comparisons_than_promised_never_hold() -> None:
     """A rehearsal's shares are shown and do not count."""
     outcome = concluded(pools(5, rounds=12), rounds=12)
