@@ -191,7 +191,11 @@ def _figures(section: FigureThresholds) -> dict[str, float]:
 
 
 def _gate(section: GateSection) -> Gate:
-    return Gate() if section.stolen is None else Gate(stolen_ratio=section.stolen)
+    silent = Gate()
+    return Gate(
+        stolen_ratio=silent.stolen_ratio if section.stolen is None else section.stolen,
+        others_ratio=silent.others_ratio if section.others is None else section.others,
+    )
 
 
 def _nightly(section: NightlySection) -> Nightly:

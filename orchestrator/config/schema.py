@@ -175,6 +175,7 @@ class GateSection(Section):
     """gate"""
 
     stolen: Percent | None = None
+    others: Percent | None = None
 
 
 class KeepSection(Section):

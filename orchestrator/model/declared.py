@@ -203,6 +203,9 @@ class Gate:
     # Of all the machine's CPU time in the window. Server and load share the loss on a small machine: on two CPUs 5 %
     # may be a tenth of the server's own. A paired comparison forgives what hits a whole block, not what hits one trial.
     stolen_ratio: float = 0.05
+    # Of the server's CPUs, or of the load's, in the window, by programs outside the lab: on two CPUs the same share of
+    # a side as what may be stolen, and three times the difference in throughput that is worth a word.
+    others_ratio: float = 0.10
 
 
 @dataclass(frozen=True, slots=True)

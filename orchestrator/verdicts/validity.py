@@ -30,8 +30,7 @@ GENERATOR_LIMIT_RATIO = 0.90
 THROTTLED_LIMIT_RATIO = 0.01
 STOLEN_NOTE_RATIO = 0.01  # as with throttling: from here on the slow end may show it
 # Of the CPUs of one side, with what the count may be off by taken away (verdicts/others.py): 3 % is the least that a
-# verdict calls a difference. It voids nothing: no rule of the gate names it, and a paired comparison forgives what
-# lasts a whole block.
+# verdict calls a difference. From the gate's own limit on it voids.
 OTHERS_NOTE_RATIO = 0.05
 # Wide enough for users that are mid-exchange at either edge of a short window.
 LITTLE_TOLERANCE_RATIO = 0.15
@@ -209,6 +208,18 @@ def _stolen(e: Evidence) -> str | None:
     return f"the hypervisor took {e.stolen_ratio:.1%} of the machine's CPU time; {limit} is the limit"
 
 
+def _beside_others(e: Evidence) -> str | None:
+    """What other programs ran on a side's CPUs is missing from its figures; a hold mostly waits, and needs few of them.
+
+    A compiler may take a third of one trial's CPU and none of the next one's, so that pairing them helps nobody.
+    """
+    worst = max(e.others.items(), key=lambda item: item[1], default=None)
+    if worst is None or e.kind == "hold" or worst[1] <= e.gate.others_ratio:
+        return None
+    cpus, ratio = worst
+    return f"other programs took at least {ratio:.1%} of {cpus}; {e.gate.others_ratio * 100:g}% is the limit"
+
+
 def _disordered(e: Evidence) -> str | None:
     """Quantiles of one distribution cannot fall as q grows."""
     known = [
@@ -248,6 +259,7 @@ _RULES: tuple[Callable[[Evidence], str | None], ...] = (
     _arrivals_lost,
     _throttled,
     _stolen,
+    _beside_others,
     _disordered,
     _little_broken,
 )

@@ -192,9 +192,11 @@ def test_thresholds_are_fractions_by_the_metrics_names(tmp_path: Path) -> None:
 def test_what_a_trial_may_suffer_is_declared(tmp_path: Path) -> None:
     """Nothing written is the gate's own limit."""
     strict = load_lab(write_lab(tmp_path / "strict", "c-epoll", text=LAB + "gate: {stolen: 1.5%}\n"))
+    alone = load_lab(write_lab(tmp_path / "alone", "c-epoll", text=LAB + "gate: {others: 2%}\n"))
     silent = load_lab(write_lab(tmp_path / "silent", "c-epoll", text=LAB))
 
-    assert (0.015, Gate()) == (strict.gate.stolen_ratio, silent.gate)
+    assert (0.015, Gate().others_ratio) == (strict.gate.stolen_ratio, strict.gate.others_ratio)
+    assert (Gate().stolen_ratio, 0.02, Gate()) == (alone.gate.stolen_ratio, alone.gate.others_ratio, silent.gate)
 
 
 def test_every_figure_of_a_verdict_has_a_threshold_of_its_own() -> None:

@@ -155,7 +155,7 @@ def test_what_the_hypervisor_took_in_the_window_voids_a_trial() -> None:
     assert judged(load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 4.06))).void is None
 
 
-def test_other_programs_on_the_trials_cpus_are_a_remark() -> None:
+def test_other_programs_on_the_trials_cpus_void_it_or_are_a_remark() -> None:
     """Between the same two readings: 1.5 of six seconds on the server's CPU, half of one of twelve on the load's."""
 
     def at(at_s: float, server_s: float, beside_s: float, asker_s: float, **ran_s: float) -> Reading:
@@ -166,10 +166,12 @@ def test_other_programs_on_the_trials_cpus_are_a_remark() -> None:
     idle = at(1.0, 0.0, 0.0, 0.0, cpu0=0.0, cpu1=0.0, cpu2=0.0)
     first = at(10.0, 5.0, 9.0, 1.0, cpu0=50.0, cpu1=60.0, cpu2=70.0)
     last = at(16.0, 9.0, 20.0, 1.5, cpu0=56.0, cpu1=66.0, cpu2=76.0)
-    noted = judged(load(SOUND, idle=idle, first=first, last=last))
+    noted = judged(load(SOUND, idle=idle, first=first, last=last), gate=Gate(others_ratio=0.3))
+    void = judged(load(SOUND, idle=idle, first=first, last=last))
     unknown = judged(load(SOUND, first=replace(first, values=VALUES), last=last))
 
     assert noted.void is None
+    assert "other programs took at least 25.0% of the server's CPUs; 10% is the limit" == void.void
     assert ["other programs took at least 25.0% of the server's CPUs"] == [n for n in noted.notes if "other" in n]
     assert not [note for note in unknown.notes if "other" in note]
 

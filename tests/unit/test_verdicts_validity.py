@@ -125,6 +125,16 @@ def test_clean_evidence_is_not_void(evidence: Evidence) -> None:
             {"stolen_ratio": 0.08, "gate": Gate(stolen_ratio=0.075)},
             "the hypervisor took 8.0% of the machine's CPU time; 7.5% is the limit",
         ),
+        (
+            CLOSED,
+            {"others": {SERVERS: 0.06, LOADS: 0.363}},
+            "other programs took at least 36.3% of the load's CPUs; 10% is the limit",
+        ),
+        (
+            OPEN,
+            {"others": {SERVERS: 0.06}, "gate": Gate(others_ratio=0.055)},
+            "other programs took at least 6.0% of the server's CPUs; 5.5% is the limit",
+        ),
         (CLOSED, {"p99_s": 0.004}, "p99 (0.004000 s) is below p50 (0.004500 s)"),
         (CLOSED, {"p99_s": None, "p999_s": 0.001}, "p99.9 (0.001000 s) is below p50 (0.004500 s)"),
         (
@@ -165,7 +175,10 @@ def test_planted_defect_is_named(start: Evidence, defect: dict[str, Any], expect
         # some steal is every virtual machine's lot; it is noted
         (CLOSED, {"stolen_ratio": 0.05}),
         (CLOSED, {"stolen_ratio": 0.3, "gate": Gate(stolen_ratio=0.3)}),
-        (CLOSED, {"others": {SERVERS: 0.9}}),
+        (CLOSED, {"others": {SERVERS: 0.1}}),
+        (CLOSED, {"others": {SERVERS: 0.9}, "gate": Gate(others_ratio=0.9)}),
+        # a hold mostly waits
+        (HOLD, {"others": {SERVERS: 0.9}}),
         # a saturated generator keeps its users idle: a lower bound, with its note
         (CLOSED, {"mean_latency_s": 0.002, "generator_cpu_ratio": 0.95}),
         # one user of one worker: half its time is the worker's own
