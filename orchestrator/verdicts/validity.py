@@ -204,8 +204,8 @@ def _stolen(e: Evidence) -> str | None:
     """CPU time that the hypervisor gave to others is missing from server and load alike, and in no figure of either."""
     if e.stolen_ratio is None or e.stolen_ratio <= e.gate.stolen_ratio:
         return None
-    limit = f"{e.gate.stolen_ratio * 100:g}%"
-    return f"the hypervisor took {e.stolen_ratio:.1%} of the machine's CPU time; {limit} is the limit"
+    allowed = f"gate.stolen in lab.yaml allows {e.gate.stolen_ratio * 100:g}%"
+    return f"the hypervisor took {e.stolen_ratio:.1%} of the machine's CPU time; {allowed}"
 
 
 def _beside_others(e: Evidence) -> str | None:
@@ -217,7 +217,8 @@ def _beside_others(e: Evidence) -> str | None:
     if worst is None or e.kind == "hold" or worst[1] <= e.gate.others_ratio:
         return None
     cpus, ratio = worst
-    return f"other programs took at least {ratio:.1%} of {cpus}; {e.gate.others_ratio * 100:g}% is the limit"
+    allowed = f"gate.others in lab.yaml allows {e.gate.others_ratio * 100:g}%"
+    return f"other programs took at least {ratio:.1%} of {cpus}; {allowed}"
 
 
 def _disordered(e: Evidence) -> str | None:

@@ -150,7 +150,7 @@ def test_what_the_hypervisor_took_in_the_window_voids_a_trial() -> None:
 
     taken = load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 5.0))
 
-    assert "the hypervisor took 8.3% of the machine's CPU time; 5% is the limit" == judged(taken).void
+    assert "the hypervisor took 8.3% of the machine's CPU time; gate.stolen in lab.yaml allows 5%" == judged(taken).void
     assert judged(taken, gate=Gate(stolen_ratio=0.09)).void is None
     assert judged(load(SOUND, idle=at(0.0, 0.0), first=at(88.0, 4.0), last=at(100.0, 4.06))).void is None
 
@@ -171,7 +171,7 @@ def test_other_programs_on_the_trials_cpus_void_it_or_are_a_remark() -> None:
     unknown = judged(load(SOUND, first=replace(first, values=VALUES), last=last))
 
     assert noted.void is None
-    assert "other programs took at least 25.0% of the server's CPUs; 10% is the limit" == void.void
+    assert "other programs took at least 25.0% of the server's CPUs; gate.others in lab.yaml allows 10%" == void.void
     assert ["other programs took at least 25.0% of the server's CPUs"] == [n for n in noted.notes if "other" in n]
     assert not [note for note in unknown.notes if "other" in note]
 

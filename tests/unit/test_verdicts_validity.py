@@ -118,22 +118,22 @@ def test_clean_evidence_is_not_void(evidence: Evidence) -> None:
         (
             CLOSED,
             {"stolen_ratio": 0.08},
-            "the hypervisor took 8.0% of the machine's CPU time; 5% is the limit",
+            "the hypervisor took 8.0% of the machine's CPU time; gate.stolen in lab.yaml allows 5%",
         ),
         (
             CLOSED,
             {"stolen_ratio": 0.08, "gate": Gate(stolen_ratio=0.075)},
-            "the hypervisor took 8.0% of the machine's CPU time; 7.5% is the limit",
+            "the hypervisor took 8.0% of the machine's CPU time; gate.stolen in lab.yaml allows 7.5%",
         ),
         (
             CLOSED,
             {"others": {SERVERS: 0.06, LOADS: 0.363}},
-            "other programs took at least 36.3% of the load's CPUs; 10% is the limit",
+            "other programs took at least 36.3% of the load's CPUs; gate.others in lab.yaml allows 10%",
         ),
         (
             OPEN,
             {"others": {SERVERS: 0.06}, "gate": Gate(others_ratio=0.055)},
-            "other programs took at least 6.0% of the server's CPUs; 5.5% is the limit",
+            "other programs took at least 6.0% of the server's CPUs; gate.others in lab.yaml allows 5.5%",
         ),
         (CLOSED, {"p99_s": 0.004}, "p99 (0.004000 s) is below p50 (0.004500 s)"),
         (CLOSED, {"p99_s": None, "p999_s": 0.001}, "p99.9 (0.001000 s) is below p50 (0.004500 s)"),
