@@ -1,17 +1,19 @@
 """How often do the lab's verdicts err? Comparisons of a thing with itself, and with one slower by a known tenth.
 
-Real pods, real load: rounds of two pods of one build under two names, scored in short windows, and rounds of that build
-and one that is slower by a tenth (bench/variants/paced.h says how that is known), in windows as long as the nightly's:
-what is found depends on the noise of a window, what is alarmed at does not. What the windows become: comparisons.py.
+Real pods, real load: rounds of two pods of one build under two names, scored in many short windows, and rounds of that
+build and one that is slower by a tenth (bench/variants/paced.h says how that is known), in trials as the nightly runs
+them: what is found depends on the noise of a trial and on how far apart two of them are, what is alarmed at does not.
+What the windows become: comparisons.py.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
-from bench.comparisons import BASELINE, BLOCKS, KINDS, Kind, Pool, compared, conclude
+from bench.comparisons import BASELINE, BLOCKS, KINDS, SAME, Kind, Pool, compared, conclude
 from bench.outcome import Outcome
 from bench.stand import ROOT, Stand
 from bench.windows import offer_windows
@@ -21,6 +23,7 @@ from orchestrator.errors import Lost, NotReady
 from orchestrator.model import ReadBack, TrialResult
 from orchestrator.pod import pod_for
 from orchestrator.report.remaining import Step
+from orchestrator.trial import execute
 from orchestrator.verdicts.compare import worth_a_word
 from orchestrator.verdicts.effect import LEAST_PAIRS
 
@@ -31,55 +34,67 @@ _FEW_WINDOWS = 2  # of a pod, in a rehearsal
 def measure(stand: Stand, rounds: int) -> Outcome:
     """Run the rounds, draw the comparisons, and return the three lines.
 
-    rounds: of either kind. At least LEAST_PAIRS are run, since a comparison takes one window of each; with too few for
-    BLOCKS every comparison is as much smaller, and no line holds.
+    rounds: of A/A; of the other kind as many more as it has of its own. At least LEAST_PAIRS are run of either, since a
+    comparison takes one window of each; with too few for BLOCKS every comparison is as much smaller, and no line holds.
     """
     outcome = Outcome()
-    rounds = max(LEAST_PAIRS, rounds)
     order = random.Random(stand.run_id)
-    turns = [
-        (kind, n, name) for kind in KINDS for n in range(rounds) for name in _shuffled(order, [kind.first, kind.second])
-    ]
-    windows = {kind: kind.windows if rounds >= BLOCKS else _FEW_WINDOWS for kind in KINDS}
-    pools: dict[Kind, Pool] = {kind: {kind.first: {}, kind.second: {}} for kind in KINDS}
-    steps = [
-        Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, kind, windows[kind])) for kind, n, name in turns
-    ]
+    kinds = [_sized(kind, rounds) for kind in KINDS]
+    turns = [(kind, n, name, pod) for kind in kinds for n in range(kind.rounds) for name, pod in _shuffled(kind, order)]
+    pools: dict[str, Pool] = {kind.name: {kind.first: {}, kind.second: {}} for kind in kinds}
+    steps = [Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, kind)) for kind, n, name, _ in turns]
     with stand.progress.stage("calibration", steps) as stage:
-        for kind, n, name in turns:
+        for kind, n, name, pod in turns:
             stage.begin()
-            results = _one_pod(stand, kind, name, windows[kind])
-            told: dict[str, object] = {"kind": kind.name, "round": n, "pod": name}
+            results = _one_pod(stand, kind, name)
+            told: dict[str, object] = {"kind": kind.name, "round": n, "pod": name, "pair": pod}
             if isinstance(results, str):
                 outcome.rounds.append({**told, "missing": results})
                 stage.end(results)
                 continue
-            pools[kind][name].update({(n, result.spec.block): result for result in results})
+            first = pod * kind.windows
+            pools[kind.name][name].update({(n, first + k): result for k, result in enumerate(results)})
             outcome.rounds.append({**told, "windows": [_document(result) for result in results]})
             stage.end(_note(results))
     declared = worth_a_word(load_lab(ROOT / "lab.yaml").thresholds)
-    conclude(outcome, {kind: compared(kind, pools[kind], rounds, order, declared) for kind in KINDS})
+    found = {
+        kind: compared(kind, pools[kind.name], sized.rounds, order, declared)
+        for kind, sized in zip(KINDS, kinds, strict=True)
+    }
+    conclude(outcome, found)
     return outcome
 
 
-def _shuffled(order: random.Random, names: list[str]) -> list[str]:
-    order.shuffle(names)
-    return names
+def _sized(kind: Kind, rounds: int) -> Kind:
+    """Return a kind with as many rounds as `rounds` of A/A ask for; a small one in a rehearsal."""
+    asked = max(LEAST_PAIRS, rounds * kind.rounds // SAME.rounds)
+    if rounds >= BLOCKS:
+        return replace(kind, rounds=asked)
+    return replace(kind, rounds=max(LEAST_PAIRS, rounds), pods=1, windows=min(kind.windows, _FEW_WINDOWS))
 
 
-def _loaded_s(stand: Stand, kind: Kind, windows: int) -> float:
+def _shuffled(kind: Kind, order: random.Random) -> list[tuple[str, int]]:
+    """Return the pods of a round, (name, number): whom a pod is paired with has its number, and is not the nearest."""
+    pods = [(name, pod) for name in (kind.first, kind.second) for pod in range(kind.pods)]
+    order.shuffle(pods)
+    return pods
+
+
+def _loaded_s(stand: Stand, kind: Kind) -> float:
     scenario = stand.lab.scenarios[kind.scenario]
-    return scenario.warmup_s + windows * scenario.measure_s
+    return scenario.warmup_s + kind.windows * scenario.measure_s
 
 
-def _one_pod(stand: Stand, kind: Kind, name: str, windows: int) -> list[TrialResult] | str:
+def _one_pod(stand: Stand, kind: Kind, name: str) -> list[TrialResult] | str:
     """Return the windows of a fresh pod, or why there are none."""
     spec = stand.spec(SUITE, kind.scenario, kind.variant if name == kind.second else BASELINE)
     bench = stand.bench(Ordered(stand.control.master_url))
+    if kind.windows == 1:
+        return [execute(bench, spec)]  # as `lab run` does
     read_backs: list[ReadBack] = []
     try:
         with pod_for(bench, spec, read_backs) as pod:
-            return offer_windows(bench, spec, pod, windows)
+            return offer_windows(bench, spec, pod, kind.windows)
     except (NotReady, Lost) as error:
         return str(error)
 

@@ -1,8 +1,8 @@
 """What the calibration's windows become: comparisons, the verdicts on them, and the three lines. No pod runs here.
 
-A comparison takes one window from each of as many rounds as it has blocks, never two of one pod, and no window enters
-two comparisons; it is judged block by block as `lab compare --variants` does, with the thresholds of the repository's
-lab.yaml.
+A comparison takes one window of either side from each of as many rounds as it has blocks, so never two of one pod, and
+no window enters two comparisons; it is judged block by block as `lab compare --variants` does, with the thresholds of
+the repository's lab.yaml.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ COVERED = "calibration: a tenth slower, the interval covers the truth"
 TRUTH = 1.0 / 1.1  # of throughput: 2.0 / 2.2 of a saturated loop's time
 BLOCKS = 16  # of a comparison, as in the nightly's suite
 # The kernel's account of CPU time for each request, of both builds over all their windows, must agree with the truth.
-# 2 %: three standard errors. Rounds give ratios that spread by 4.5 % on a busy virtual machine, and there are forty.
+# 2 %: over three standard errors. Pairs give ratios that spread by 8 % on a busy virtual machine, and there are 354.
 _AGREE_RATIO = 0.02
 _JUDGED_AS = "plain"  # the scenario of lab.yaml whose thresholds count: the same kind of load
 
-Place = tuple[int, int]  # round, window
+Place = tuple[int, int]  # round, and which of a side's windows in it
 Pool = dict[str, dict[Place, TrialResult]]  # pod's name -> place -> what was measured
 
 
@@ -36,7 +36,7 @@ Pool = dict[str, dict[Place, TrialResult]]  # pod's name -> place -> what was me
 class Kind:
     """What is compared with what. first, second: what the pods of a round are called. variant: the second's.
 
-    windows: of a pod, when forty rounds are run: one more than the comparisons use up, since a few will be void.
+    Of rounds, pods and windows there are some more than the comparisons use up, since a few windows will be void.
     """
 
     name: str
@@ -45,12 +45,23 @@ class Kind:
     second: str
     variant: str
     comparisons: int
-    windows: int
+    rounds: int  # unless told otherwise
+    pods: int  # of either side in a round
+    windows: int  # of a pod
+
+    @property
+    def pairs(self) -> int:
+        """Windows of either side in a round."""
+        return self.pods * self.windows
 
 
 BASELINE = "paced"
-SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, 17)
-SLOWER = Kind("slower", "calibration-nightly", BASELINE, "paced-slower", "paced-slower", 20, 9)
+# A false alarm does not depend on the windows' length nor on their distance: many short ones of few pods.
+SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, rounds=40, pods=1, windows=17)
+# What is found does: trials as the nightly's, each in a fresh pod, and shuffled by threes, so that two of a pair are no
+# nearer than two of the nightly's five (2.3 trials apart on average, there 2).
+_NIGHTLY, _BUILD = "calibration-nightly", "paced-slower"
+SLOWER = Kind("slower", _NIGHTLY, BASELINE, _BUILD, _BUILD, 20, rounds=118, pods=3, windows=1)
 KINDS = (SAME, SLOWER)
 
 
