@@ -34,47 +34,47 @@ _FEW_WINDOWS = 2  # of a pod, in a rehearsal
 def measure(stand: Stand, rounds: int) -> Outcome:
     """Run the rounds, draw the comparisons, and return the three lines.
 
-    rounds: of A/A; of the other kind as many more as it has of its own. At least LEAST_PAIRS are run of either, since a
+    rounds: of A/A; the other kind has its own number in proportion. At least LEAST_PAIRS are run of either, since a
     comparison takes one window of each; with too few for BLOCKS every comparison is as much smaller, and no line holds.
     """
     outcome = Outcome()
     order = random.Random(stand.run_id)
-    kinds = [_sized(kind, rounds) for kind in KINDS]
-    turns = [(kind, n, name, pod) for kind in kinds for n in range(kind.rounds) for name, pod in _shuffled(kind, order)]
-    pools: dict[str, Pool] = {kind.name: {kind.first: {}, kind.second: {}} for kind in kinds}
-    steps = [Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, kind)) for kind, n, name, _ in turns]
+    sized = {kind: _sized(kind, rounds) for kind in KINDS}
+    turns = [
+        (kind, n, name, pod)
+        for kind, size in sized.items()
+        for n in range(size.rounds)
+        for name, pod in _shuffled(size, order)
+    ]
+    pools: dict[Kind, Pool] = {kind: {kind.first: {}, kind.second: {}} for kind in KINDS}
+    steps = [Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, sized[kind])) for kind, n, name, _ in turns]
     with stand.progress.stage("calibration", steps) as stage:
         for kind, n, name, pod in turns:
             stage.begin()
-            results = _one_pod(stand, kind, name)
+            results = _one_pod(stand, sized[kind], name)
             told: dict[str, object] = {"kind": kind.name, "round": n, "pod": name, "pair": pod}
             if isinstance(results, str):
                 outcome.rounds.append({**told, "missing": results})
                 stage.end(results)
                 continue
-            first = pod * kind.windows
-            pools[kind.name][name].update({(n, first + k): result for k, result in enumerate(results)})
+            first = pod * sized[kind].windows
+            pools[kind][name].update({(n, first + k): result for k, result in enumerate(results)})
             outcome.rounds.append({**told, "windows": [_document(result) for result in results]})
             stage.end(_note(results))
     declared = worth_a_word(load_lab(ROOT / "lab.yaml").thresholds)
-    found = {
-        kind: compared(kind, pools[kind.name], sized.rounds, order, declared)
-        for kind, sized in zip(KINDS, kinds, strict=True)
-    }
-    conclude(outcome, found)
+    conclude(outcome, {kind: compared(kind, pools[kind], sized[kind].rounds, order, declared) for kind in KINDS})
     return outcome
 
 
 def _sized(kind: Kind, rounds: int) -> Kind:
-    """Return a kind with as many rounds as `rounds` of A/A ask for; a small one in a rehearsal."""
-    asked = max(LEAST_PAIRS, rounds * kind.rounds // SAME.rounds)
-    if rounds >= BLOCKS:
-        return replace(kind, rounds=asked)
-    return replace(kind, rounds=max(LEAST_PAIRS, rounds), pods=1, windows=min(kind.windows, _FEW_WINDOWS))
+    """Return a kind with its share of rounds where `rounds` of A/A are asked for; a small one below BLOCKS."""
+    if rounds < BLOCKS:
+        return replace(kind, rounds=max(LEAST_PAIRS, rounds), pods=1, windows=min(kind.windows, _FEW_WINDOWS))
+    return replace(kind, rounds=rounds * kind.rounds // SAME.rounds)
 
 
 def _shuffled(kind: Kind, order: random.Random) -> list[tuple[str, int]]:
-    """Return the pods of a round, (name, number): whom a pod is paired with has its number, and is not the nearest."""
+    """Return the pods of a round in the order they run: (name, number); two of a pair have the same number."""
     pods = [(name, pod) for name in (kind.first, kind.second) for pod in range(kind.pods)]
     order.shuffle(pods)
     return pods

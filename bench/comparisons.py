@@ -24,7 +24,7 @@ COVERED = "calibration: a tenth slower, the interval covers the truth"
 TRUTH = 1.0 / 1.1  # of throughput: 2.0 / 2.2 of a saturated loop's time
 BLOCKS = 16  # of a comparison, as in the nightly's suite
 # The kernel's account of CPU time for each request, of both builds over all their windows, must agree with the truth.
-# 2 %: over three standard errors. Pairs give ratios that spread by 8 % on a busy virtual machine, and there are 354.
+# 2 %: over four standard errors. Pairs give ratios that spread by 8 % on a busy virtual machine, and there are 354.
 _AGREE_RATIO = 0.02
 _JUDGED_AS = "plain"  # the scenario of lab.yaml whose thresholds count: the same kind of load
 
@@ -36,7 +36,7 @@ Pool = dict[str, dict[Place, TrialResult]]  # pod's name -> place -> what was me
 class Kind:
     """What is compared with what. first, second: what the pods of a round are called. variant: the second's.
 
-    Of rounds, pods and windows there are some more than the comparisons use up, since a few windows will be void.
+    Its rounds hold some more windows than the comparisons use up, since a few will be void.
     """
 
     name: str
@@ -51,15 +51,15 @@ class Kind:
 
     @property
     def pairs(self) -> int:
-        """Windows of either side in a round."""
+        """How many windows of either side a round holds: the places at which they are compared."""
         return self.pods * self.windows
 
 
 BASELINE = "paced"
 # A false alarm does not depend on the windows' length nor on their distance: many short ones of few pods.
 SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, rounds=40, pods=1, windows=17)
-# What is found does: trials as the nightly's, each in a fresh pod, and shuffled by threes, so that two of a pair are no
-# nearer than two of the nightly's five (2.3 trials apart on average, there 2).
+# What is found does: trials as the nightly's, each in a fresh pod, and shuffled by sixes, so that two of a pair are on
+# average no nearer than two of the nightly's five (2.3 trials apart, there 2).
 _NIGHTLY, _BUILD = "calibration-nightly", "paced-slower"
 SLOWER = Kind("slower", _NIGHTLY, BASELINE, _BUILD, _BUILD, 20, rounds=118, pods=3, windows=1)
 KINDS = (SAME, SLOWER)
