@@ -8,8 +8,8 @@
  * serving for each request: builds of 100 and of 120 differ by 2.2 / 2.0 = 1.10 on any machine, whatever a request costs
  * there. The kernel's account of CPU time must agree, and `make bench` compares it.
  *
- * A spin that ends late, because somebody else had the core meanwhile, is taken off the next ones. Otherwise both builds
- * spin by the same few per cent too long on a busy machine, and differ by less than a tenth.
+ * A spin that ends late, because somebody else had the core meanwhile, is taken off the next ones: otherwise both builds
+ * spin some per cent too long on a busy machine, and differ by slightly less than a tenth.
  *
  * Why not 0 and 10: one core of load must keep this server saturated in every window, and with c-epoll itself it is not
  * clear who waits for whom.
