@@ -6,7 +6,8 @@
  * the kernel did on the way: interrupts and the loopback's other half are in it, because it is wall time of a loop that
  * never sleeps while it is saturated. A saturated loop therefore takes 1 + PACE_PERCENT / 100 times as long as its
  * serving for each request: builds of 100 and of 120 differ by 2.2 / 2.0 = 1.10 on any machine, whatever a request costs
- * there. The kernel's account of CPU time must agree, and `make bench` compares it.
+ * there, if serving costs both the same. That is not certain (docs/bench.md): the kernel's account of CPU time must
+ * agree, and `make bench` compares it.
  *
  * A spin that ends late, because somebody else had the core meanwhile, is taken off the next ones: otherwise both builds
  * spin some per cent too long on a busy machine, and differ by slightly less than a tenth.
