@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from bench import active, calibration, exporter, hold, million, rivals, rungs, throughput, truth, variants
+from bench.comparisons import SAME, SLOWER
 from bench.lines import EXPERIMENTS
 from bench.outcome import Outcome, failed, write
 from bench.show import lines_table, ratio_table
@@ -36,14 +37,15 @@ RUNNERS: dict[str, tuple[Callable[[Stand, int], Outcome], int]] = {
     "active": (active.measure, 3),
     "truth": (truth.measure, 3),
     "million": (million.measure, 1),
-    "calibration": (calibration.measure, 40),
+    "calibration-alarms": (calibration.measure_alarms, SAME.rounds),
+    "calibration-slower": (calibration.measure_slower, SLOWER.rounds),
 }
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--only", multiple=True, type=click.Choice(EXPERIMENTS), help="Run this one; may be given several times.")
 @click.option("--without-million", is_flag=True, help="Leave the million out; its lines do not hold then.")
-@click.option("--rounds", type=click.IntRange(1, 99), help="Rounds of each experiment, instead of its own number.")
+@click.option("--rounds", type=click.IntRange(1, 999), help="Rounds of each experiment, instead of its own number.")
 @click.option(
     "--rehearse", is_flag=True, help="Run it all small, one round, into results/rehearsal/; no figure counts."
 )

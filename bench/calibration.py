@@ -1,20 +1,32 @@
 """How often do the lab's verdicts err? Comparisons of a thing with itself, and with one slower by a known tenth.
 
-Real pods, real load: rounds of two pods of one build under two names, scored in many short windows, and rounds of that
-build and one that is slower by a tenth (bench/variants/paced.h says how that is known), in trials as the nightly runs
-them: what is found depends on the noise of a trial and on how far apart two of them are, what is alarmed at does not.
+Real pods, real load: rounds of two pods of one server under two names, scored in many short windows, and rounds of it
+at two paces, one slower by a tenth (bench/paces.py), in trials as the nightly runs them: what is found depends on the
+noise of a trial and on how far apart two of them are, what is alarmed at does not.
 What the windows become: comparisons.py.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 
-from bench.comparisons import BASELINE, BLOCKS, KINDS, SAME, Kind, Pool, compared, conclude
+from bench.comparisons import (
+    BLOCKS,
+    SAME,
+    SLOWER,
+    Counted,
+    Kind,
+    Pool,
+    compared,
+    conclude_alarms,
+    conclude_slower,
+    suffice,
+)
 from bench.outcome import Outcome
+from bench.paces import BASELINE
 from bench.stand import ROOT, Stand
 from bench.windows import offer_windows
 from bench.witness import Ordered
@@ -31,46 +43,56 @@ SUITE = "calibration"
 _FEW_WINDOWS = 2  # of a pod, in a rehearsal
 
 
-def measure(stand: Stand, rounds: int) -> Outcome:
-    """Run the rounds, draw the comparisons, and return the three lines.
+def measure_alarms(stand: Stand, rounds: int) -> Outcome:
+    """Run rounds of one server under two names, draw the comparisons, and return their line."""
+    return _measure(stand, SAME, rounds, conclude_alarms)
 
-    rounds: of A/A; the other kind has its own number in proportion. At least LEAST_PAIRS are run of either, since a
-    comparison takes one window of each; with too few for BLOCKS every comparison is as much smaller, and no line holds.
+
+def measure_slower(stand: Stand, rounds: int) -> Outcome:
+    """Run rounds of one server at two paces, draw the comparisons, and return their two lines."""
+    return _measure(stand, SLOWER, rounds, conclude_slower)
+
+
+def _measure(stand: Stand, kind: Kind, rounds: int, conclude: Callable[[Outcome, Counted], None]) -> Outcome:
+    """Run the rounds of a kind until its comparisons can be drawn: what was valid decides that, not what it said.
+
+    At least LEAST_PAIRS rounds are run, since a comparison takes one window of each; with too few for BLOCKS every
+    comparison is as much smaller, and no line holds.
     """
     outcome = Outcome()
     order = random.Random(stand.run_id)
-    sized = {kind: _sized(kind, rounds) for kind in KINDS}
-    turns = [
-        (kind, n, name, pod)
-        for kind, size in sized.items()
-        for n in range(size.rounds)
-        for name, pod in _shuffled(size, order)
+    size = _sized(kind, rounds)
+    turns = [(n, [*_shuffled(size, order)]) for n in range(size.rounds)]
+    pool: Pool = {kind.first: {}, kind.second: {}}
+    steps = [
+        Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, size)) for n, pods in turns for name, _ in pods
     ]
-    pools: dict[Kind, Pool] = {kind: {kind.first: {}, kind.second: {}} for kind in KINDS}
-    steps = [Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, sized[kind])) for kind, n, name, _ in turns]
-    with stand.progress.stage("calibration", steps) as stage:
-        for kind, n, name, pod in turns:
-            stage.begin()
-            results = _one_pod(stand, sized[kind], name)
-            told: dict[str, object] = {"kind": kind.name, "round": n, "pod": name, "pair": pod}
-            if isinstance(results, str):
-                outcome.rounds.append({**told, "missing": results})
-                stage.end(results)
-                continue
-            first = pod * sized[kind].windows
-            pools[kind][name].update({(n, first + k): result for k, result in enumerate(results)})
-            outcome.rounds.append({**told, "windows": [_document(result) for result in results]})
-            stage.end(_note(results))
+    with stand.progress.stage(f"calibration, {kind.name}", steps) as stage:
+        for n, pods in turns:
+            if suffice(kind, pool, size.rounds):
+                break
+            for name, pod in pods:
+                stage.begin()
+                results = _one_pod(stand, size, name)
+                told: dict[str, object] = {"kind": kind.name, "round": n, "pod": name, "pair": pod}
+                if isinstance(results, str):
+                    outcome.rounds.append({**told, "missing": results})
+                    stage.end(results)
+                    continue
+                first = pod * size.windows
+                pool[name].update({(n, first + k): result for k, result in enumerate(results)})
+                outcome.rounds.append({**told, "windows": [_document(result) for result in results]})
+                stage.end(_note(results))
     declared = worth_a_word(load_lab(ROOT / "lab.yaml").thresholds)
-    conclude(outcome, {kind: compared(kind, pools[kind], sized[kind].rounds, order, declared) for kind in KINDS})
+    conclude(outcome, compared(kind, pool, size.rounds, order, declared))
     return outcome
 
 
 def _sized(kind: Kind, rounds: int) -> Kind:
-    """Return a kind with its share of rounds where `rounds` of A/A are asked for; a small one below BLOCKS."""
+    """Return a kind with as many rounds as are asked for; a small one below BLOCKS."""
     if rounds < BLOCKS:
         return replace(kind, rounds=max(LEAST_PAIRS, rounds), pods=1, windows=min(kind.windows, _FEW_WINDOWS))
-    return replace(kind, rounds=rounds * kind.rounds // SAME.rounds)
+    return replace(kind, rounds=rounds)
 
 
 def _shuffled(kind: Kind, order: random.Random) -> list[tuple[str, int]]:

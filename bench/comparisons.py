@@ -8,11 +8,13 @@ the repository's lab.yaml.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from bench.outcome import Outcome
+from bench.paces import BASELINE, TRUTH
+from bench.paces import SLOWER as SLOWED
 from orchestrator.model import TrialResult
 from orchestrator.verdicts.ceiling import is_censored
 from orchestrator.verdicts.compare import Judged, Side, judge_pairs
@@ -21,10 +23,9 @@ FALSE_ALARMS = "calibration: A/A comparisons with a false alarm"
 FOUND = "calibration: a tenth slower, called slower"
 COVERED = "calibration: a tenth slower, the interval covers the truth"
 
-TRUTH = 1.0 / 1.1  # of throughput: 2.0 / 2.2 of a saturated loop's time
-BLOCKS = 16  # of a comparison, as in the nightly's suite
-# The kernel's account of CPU time for each request, of both builds over all their windows, must agree with the truth.
-# 2 %: over four standard errors. Pairs give ratios that spread by 8 % on a busy virtual machine, and there are 354.
+BLOCKS = 24  # of a comparison, as in the nightly's suite
+# The kernel's account of CPU time for each request, at both paces over all their windows, must agree with the truth.
+# 2 %: over four standard errors. Pairs give ratios that spread by 10 % on a busy virtual machine, and there are 480.
 _AGREE_RATIO = 0.02
 _JUDGED_AS = "plain"  # the scenario of lab.yaml whose thresholds count: the same kind of load
 
@@ -45,7 +46,7 @@ class Kind:
     second: str
     variant: str
     comparisons: int
-    rounds: int  # unless told otherwise
+    rounds: int  # at most, unless told otherwise: it ends when all comparisons can be drawn
     pods: int  # of either side in a round
     windows: int  # of a pod
 
@@ -55,13 +56,11 @@ class Kind:
         return self.pods * self.windows
 
 
-BASELINE = "paced"
 # A false alarm does not depend on the windows' length nor on their distance: many short ones of few pods.
-SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, rounds=40, pods=1, windows=17)
+SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, rounds=40, pods=1, windows=26)
 # What is found does: trials as the nightly's, each in a fresh pod, and shuffled by sixes, so that two of a pair are on
 # average no nearer than two of the nightly's five (2.3 trials apart, there 2).
-_NIGHTLY, _BUILD = "calibration-nightly", "paced-slower"
-SLOWER = Kind("slower", _NIGHTLY, BASELINE, _BUILD, _BUILD, 20, rounds=118, pods=3, windows=1)
+SLOWER = Kind("slower", "calibration-nightly", BASELINE, SLOWED, SLOWED, 20, rounds=168, pods=3, windows=1)
 KINDS = (SAME, SLOWER)
 
 
@@ -77,6 +76,10 @@ class Counted:
         """Return in which share of them a claim holds; None without a comparison."""
         return sum(map(claim, self.judged)) / len(self.judged) if self.judged else None
 
+    def values_of(self, claim: Callable[[tuple[Judged, ...]], bool]) -> list[float]:
+        """Return for each of them 1 where a claim holds, else 0."""
+        return [float(claim(one)) for one in self.judged]
+
 
 def compared(
     kind: Kind, pool: Pool, rounds: int, order: random.Random, declared: Callable[[str, str], float]
@@ -85,6 +88,11 @@ def compared(
     size = min(BLOCKS, rounds)
     drawn = draw(_both(kind, pool), size, kind.comparisons, order)
     return Counted(pool, size, [_judge(kind, pool, places, declared) for places in drawn])
+
+
+def suffice(kind: Kind, pool: Pool, rounds: int) -> bool:
+    """Whether all comparisons of a kind can be drawn from the windows there are: more would not be used."""
+    return len(draw(_both(kind, pool), min(BLOCKS, rounds), kind.comparisons, random.Random(0))) == kind.comparisons
 
 
 def draw(places: Sequence[Place], size: int, most: int, order: random.Random) -> list[list[Place]]:
@@ -143,27 +151,50 @@ def _judge(
     )  # fmt: skip
 
 
-def conclude(outcome: Outcome, found: Mapping[Kind, Counted]) -> None:
-    """Add the three lines, and what explains them."""
-    same, slower = found[SAME], found[SLOWER]
-    seen = _cpu_ratio(slower.pool)
-    spoilt = next(filter(None, (_spoilt(counted.pool) for counted in found.values())), "")
-    few_same, few_slower = (
-        f"{len(found[kind].judged)} comparisons of {found[kind].size} blocks instead of {kind.comparisons} of {BLOCKS}"
-        if len(found[kind].judged) < kind.comparisons or found[kind].size < BLOCKS
-        else ""
-        for kind in KINDS
-    )
-    unknown = _disagreement(seen)
-    alarms = same.share_of(is_false_alarm)
-    outcome.add(FALSE_ALARMS, [float(is_false_alarm(one)) for one in same.judged], alarms, spoilt or few_same)
+def conclude_alarms(outcome: Outcome, found: Counted) -> None:
+    """Add the line of the comparisons of a server with itself, and what explains it."""
+    spoilt = _spoilt(found.pool) or _too_few(SAME, found)
+    outcome.add(FALSE_ALARMS, found.values_of(is_false_alarm), found.share_of(is_false_alarm), spoilt)
+    _note_verdicts(outcome, SAME, found)
+    alone = [one for judged in found.judged for one in judged if one.effect is not None]
+    if alone:
+        outside = sum(one.effect is not None and one.effect.excludes_one for one in alone)
+        outcome.remarks.append(
+            f"A/A, every figure by itself: {outside} of {len(alone)} intervals leave out 1, before thresholds and the "
+            "correction for the family"
+        )
+
+
+def conclude_slower(outcome: Outcome, found: Counted) -> None:
+    """Add the two lines of the comparisons with the slower pace, and what explains them."""
+    seen = _cpu_ratio(found.pool)
+    spoilt = _spoilt(found.pool) or _too_few(SLOWER, found) or _disagreement(seen)
     for line, claim in ((FOUND, is_called_slower), (COVERED, covers_truth)):
-        values = [float(claim(one)) for one in slower.judged]
-        outcome.add(line, values, slower.share_of(claim), spoilt or few_slower or unknown)
-    for kind, counted in found.items():
-        for judged in counted.judged:
-            outcome.rounds.append({"kind": kind.name, "verdicts": [_verdict(one) for one in judged]})
-    outcome.remarks += _remarks(same, slower, seen)
+        outcome.add(line, found.values_of(claim), found.share_of(claim), spoilt)
+    _note_verdicts(outcome, SLOWER, found)
+    ratios = [one.effect for judged in found.judged for one in judged if one.figure.name == "throughput_per_s"]
+    known = [effect for effect in ratios if effect is not None]
+    if known:
+        half = median((effect.high - effect.low) / 2.0 for effect in known)
+        outcome.remarks.append(
+            f"a tenth slower: ratio {median(e.ratio for e in known):.4f} ± {half:.4f} (medians of {len(known)}), "
+            f"by construction {TRUTH:.4f}"
+        )
+    if seen is not None:
+        outcome.remarks.append(
+            f"the kernel's CPU time for each request, slower / baseline over all windows: {seen:.4f}"
+        )
+
+
+def _too_few(kind: Kind, found: Counted) -> str:
+    """Return how many comparisons there are instead of those promised, or an empty string."""
+    if len(found.judged) >= kind.comparisons and found.size >= BLOCKS:
+        return ""
+    return f"{len(found.judged)} comparisons of {found.size} blocks instead of {kind.comparisons} of {BLOCKS}"
+
+
+def _note_verdicts(outcome: Outcome, kind: Kind, found: Counted) -> None:
+    outcome.rounds += [{"kind": kind.name, "verdicts": [_verdict(one) for one in judged]} for judged in found.judged]
 
 
 def _disagreement(cpu_ratio: float | None) -> str:
@@ -172,33 +203,11 @@ def _disagreement(cpu_ratio: float | None) -> str:
         return "the CPU time of a request could not be read, so that the truth is not confirmed"
     if abs(cpu_ratio * TRUTH - 1.0) <= _AGREE_RATIO:
         return ""
-    return f"a request of the slower build takes {cpu_ratio:.4f} times the CPU time, not {1.0 / TRUTH:.4f}"
-
-
-def _remarks(same: Counted, slower: Counted, cpu_ratio: float | None) -> list[str]:
-    told = []
-    alone = [one for judged in same.judged for one in judged if one.effect is not None]
-    if alone:
-        outside = sum(one.effect is not None and one.effect.excludes_one for one in alone)
-        told.append(
-            f"A/A, every figure by itself: {outside} of {len(alone)} intervals leave out 1, before thresholds and the "
-            "correction for the family"
-        )
-    ratios = [one.effect for judged in slower.judged for one in judged if one.figure.name == "throughput_per_s"]
-    known = [effect for effect in ratios if effect is not None]
-    if known:
-        half = median((effect.high - effect.low) / 2.0 for effect in known)
-        told.append(
-            f"a tenth slower: ratio {median(e.ratio for e in known):.4f} ± {half:.4f} (medians of {len(known)}), "
-            f"by construction {TRUTH:.4f}"
-        )
-    if cpu_ratio is not None:
-        told.append(f"the kernel's CPU time for each request, slower / baseline over all windows: {cpu_ratio:.4f}")
-    return told
+    return f"a request at the slower pace takes {cpu_ratio:.4f} times the CPU time, not {1.0 / TRUTH:.4f}"
 
 
 def _cpu_ratio(pool: Pool) -> float | None:
-    """Return the slower build's CPU time for a request / the baseline's, over all places that hold both."""
+    """Return the CPU time of a request at the slower pace / the baseline's, over all places that hold both."""
     spent: dict[str, float] = {}
     for name in (SLOWER.first, SLOWER.second):
         found = [pool[name][place] for place in _both(SLOWER, pool)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench.paces import with_slower
 from bench.witness import Ordered, Seen, Witness
 from orchestrator.config.load import load_lab
 from orchestrator.containers.clear import clear_abandoned, clear_owned
@@ -97,8 +98,8 @@ def standing(lab: Lab, profile: str, results: Path, progress: Progress, say: Say
 
 
 def own_lab(*, rehearsal: bool) -> Lab:
-    """Return what bench/lab.yaml declares. rehearsal: everything small."""
-    lab = load_lab(HERE / "lab.yaml")
+    """Return what bench/lab.yaml declares, and the slower pace. rehearsal: everything small."""
+    lab = with_slower(load_lab(HERE / "lab.yaml"))
     return rehearsed(lab) if rehearsal else lab
 
 

@@ -110,7 +110,7 @@ def _told(
     if tells_nonce(variant):
         told |= {} if nonce is None else {"LAB_NONCE": nonce}
         told |= {} if instance is None else {"LAB_INSTANCE": str(instance)}
-    return {**told, **more}
+    return {**told, **variant.environment, **more}
 
 
 def _placed(text: str, variant: Variant, host: str) -> str:

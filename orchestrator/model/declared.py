@@ -69,7 +69,7 @@ class Variant:
     answers: str = ""  # what it answers there
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)  # {host} and {port} stand for where it is to listen
-    same_as: str = ""  # an A/A control: the variant whose image it is, under this second name
+    same_as: str = ""  # the variant whose image it is under this second name, as an A/A control's
 
     @property
     def has_contract_routes(self) -> bool:

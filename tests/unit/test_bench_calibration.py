@@ -18,15 +18,17 @@ from bench.comparisons import (
     KINDS,
     SAME,
     SLOWER,
-    TRUTH,
     Kind,
     Pool,
     _both,
     compared,
-    conclude,
+    conclude_alarms,
+    conclude_slower,
     draw,
+    suffice,
 )
 from bench.outcome import Outcome
+from bench.paces import TRUTH, with_slower
 from bench.stand import ROOT
 from orchestrator.config.load import load_lab
 from orchestrator.model import Metrics, TrialResult, TrialSpec
@@ -61,15 +63,13 @@ def pools(seed: int, **made: float) -> dict[Kind, Pool]:
 
 def concluded(found: dict[Kind, Pool], rounds: int = 40) -> Outcome:
     outcome, order = Outcome(), random.Random(1)
-    conclude(
-        outcome,
-        {kind: compared(kind, pool, rounds, order, lambda *_: 0.03) for kind, pool in found.items()},
-    )
+    for kind, conclude in ((SAME, conclude_alarms), (SLOWER, conclude_slower)):
+        conclude(outcome, compared(kind, found[kind], rounds, order, lambda *_: 0.03))
     return outcome
 
 
 def test_a_comparison_has_no_two_windows_of_a_pod_and_no_window_is_used_twice() -> None:
-    """Forty of sixteen blocks use up what forty rounds of sixteen windows have."""
+    """Forty of twenty-four blocks use up what forty rounds of twenty-four windows have."""
     places = [(n, w) for n in range(40) for w in range(BLOCKS)]
     drawn = draw(places, BLOCKS, 99, random.Random(7))
 
@@ -106,14 +106,43 @@ def test_a_round_holds_each_of_its_pods_once_in_an_order_that_chance_gives(kind:
 
 
 @pytest.mark.parametrize(
-    ("asked", "same", "slower"),
-    [(40, (40, 1, 17), (118, 3, 1)), (20, (20, 1, 17), (59, 3, 1)), (1, (6, 1, 2), (6, 1, 1))],
+    ("kind", "asked", "expected"),
+    [
+        (SAME, 40, (40, 1, 26)),
+        (SLOWER, 168, (168, 3, 1)),
+        (SLOWER, 24, (24, 3, 1)),
+        (SAME, 1, (6, 1, 2)),
+        (SLOWER, 1, (6, 1, 1)),
+    ],
 )
-def test_rounds_that_are_asked_for_size_both_kinds(asked: int, same: tuple[int, ...], slower: tuple[int, ...]) -> None:
-    """In proportion; a rehearsal's are few and small."""
-    sizes = [(kind.rounds, kind.pods, kind.windows) for kind in (_sized(SAME, asked), _sized(SLOWER, asked))]
+def test_rounds_that_are_asked_for_size_a_kind(kind: Kind, asked: int, expected: tuple[int, ...]) -> None:
+    """A rehearsal's are few and small."""
+    sized = _sized(kind, asked)
 
-    assert [same, slower] == sizes
+    assert expected == (sized.rounds, sized.pods, sized.windows)
+
+
+@pytest.mark.parametrize(("rounds", "enough"), [(159, False), (160, True)])
+def test_rounds_end_when_all_comparisons_can_be_drawn(rounds: int, enough: bool) -> None:
+    """Twenty of twenty-four blocks, three pairs a round; a void window takes one more round."""
+    pool = a_pool(SLOWER, 1, rounds=rounds)
+
+    assert enough == suffice(SLOWER, pool, SLOWER.rounds)
+    one = pool[SLOWER.first][5, 1]
+    pool[SLOWER.first][5, 1] = replace(one, void="a worker went")
+    assert not suffice(SLOWER, pool, SLOWER.rounds)
+
+
+def test_both_paces_are_one_image_and_differ_by_a_tenth() -> None:
+    """The program reads the pace from its environment; everything else is the same."""
+    lab = with_slower(load_lab(ROOT / "bench" / "lab.yaml"))
+    first, second = (lab.variants[name] for name in (SLOWER.first, SLOWER.variant))
+
+    assert first == replace(second, name=first.name, same_as="", environment={})
+    assert (first.name, {"PACE_PERCENT": "120"}) == (second.same_as, second.environment)
+    assert 1.0 / 1.1 == pytest.approx(TRUTH)
+    assert (first.name, second.name) == lab.suites["calibration"].variants
+    assert "PACE_PERCENT" in (first.folder / "server.c").read_text()
 
 
 def test_which_rounds_meet_is_left_to_chance() -> None:
@@ -122,8 +151,8 @@ def test_which_rounds_meet_is_left_to_chance() -> None:
     drawn = [{n for n, _ in one} for one in draw(places, BLOCKS, 40, random.Random(7))]
     shared = [len(a & b) for i, a in enumerate(drawn) for b in drawn[:i]]
 
-    assert max(shared) <= 13
-    assert 5.9 < sum(shared) / len(shared) < 6.9  # 16 x 16 / 40
+    assert max(shared) <= 20
+    assert 13.7 < sum(shared) / len(shared) < 15.1  # 24 x 24 / 40
     assert draw(places, BLOCKS, 40, random.Random(7)) == draw(places, BLOCKS, 40, random.Random(7))
     assert draw(places, BLOCKS, 40, random.Random(7)) != draw(places, BLOCKS, 40, random.Random(8))
 
@@ -166,8 +195,8 @@ def test_fewer_comparisons_than_promised_never_hold() -> None:
     """A rehearsal's shares are shown and do not count."""
     outcome = concluded(pools(5, rounds=12), rounds=12)
 
-    assert outcome.measured[FALSE_ALARMS].spoilt.startswith("17 comparisons of 12 blocks instead of 40 of 16")
-    assert outcome.measured[FOUND].spoilt.startswith("3 comparisons of 12 blocks instead of 20 of 16")
+    assert outcome.measured[FALSE_ALARMS].spoilt.startswith("26 comparisons of 12 blocks instead of 40 of 24")
+    assert outcome.measured[FOUND].spoilt.startswith("3 comparisons of 12 blocks instead of 20 of 24")
 
 
 @pytest.mark.parametrize(
@@ -178,16 +207,17 @@ def test_fewer_comparisons_than_promised_never_hold() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [SAME, SLOWER])
-def test_windows_that_did_not_measure_the_server_spoil_every_line(
+def test_windows_that_did_not_measure_the_server_spoil_every_line_of_their_kind(
     kind: Kind, change: dict[str, object], said: str
 ) -> None:
     """Named by round, pod and window."""
     found = pools(6)
     windows = found[kind][kind.second]
     windows[3, 2] = replace(windows[3, 2], **change)  # type: ignore[arg-type]  # fields by name
-    spoilt = {measured.spoilt for measured in concluded(found).measured.values()}
+    measured = concluded(found).measured
 
-    assert {f"round 4, {kind.second}, window 3: {said}"} == spoilt
+    for line, of in ((FALSE_ALARMS, SAME), (FOUND, SLOWER), (COVERED, SLOWER)):
+        assert (f"round 4, {kind.second}, window 3: {said}" if of is kind else "") == measured[line].spoilt
 
 
 def test_a_void_window_enters_no_comparison() -> None:
@@ -211,4 +241,4 @@ def test_what_lacks_comparisons_spoils_its_own_lines_only() -> None:
     outcome = concluded(found)
 
     assert "" == outcome.measured[FALSE_ALARMS].spoilt
-    assert outcome.measured[FOUND].spoilt.startswith("14 comparisons of 16 blocks instead of 20 of 16")
+    assert outcome.measured[FOUND].spoilt.startswith("14 comparisons of 24 blocks instead of 20 of 24")

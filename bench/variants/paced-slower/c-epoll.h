@@ -1,1 +1,0 @@
-../../../servers/c-epoll/server.c
