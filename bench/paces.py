@@ -15,7 +15,7 @@ TRUTH = (100 + _PACE_PERCENT[BASELINE]) / (100 + _PACE_PERCENT[SLOWER])  # of a 
 
 
 def with_slower(lab: Lab) -> Lab:
-    """Return the lab in which every suite that runs the baseline also runs it slower by a tenth."""
+    """Return the lab in which the arena, and every suite that runs the baseline, also has it slower by a tenth."""
     slower = replace(
         lab.variants[BASELINE], name=SLOWER, same_as=BASELINE, environment={"PACE_PERCENT": str(_PACE_PERCENT[SLOWER])}
     )
@@ -23,4 +23,5 @@ def with_slower(lab: Lab) -> Lab:
         name: replace(suite, variants=(*suite.variants, SLOWER)) if BASELINE in suite.variants else suite
         for name, suite in lab.suites.items()
     }
-    return replace(lab, variants={**lab.variants, SLOWER: slower}, suites=suites)
+    arena = replace(lab.arena, variants=(*lab.arena.variants, SLOWER))  # whom the swarm's master knows
+    return replace(lab, variants={**lab.variants, SLOWER: slower}, suites=suites, arena=arena)

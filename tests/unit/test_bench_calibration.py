@@ -142,6 +142,7 @@ def test_both_paces_are_one_image_and_differ_by_a_tenth() -> None:
     assert (first.name, {"PACE_PERCENT": "120"}) == (second.same_as, second.environment)
     assert 1.0 / 1.1 == pytest.approx(TRUTH)
     assert (first.name, second.name) == lab.suites["calibration"].variants
+    assert second.name in lab.arena.variants
     assert "PACE_PERCENT" in (first.folder / "server.c").read_text()
 
 
