@@ -43,7 +43,7 @@ check: $(VENV)/.dev ## ruff, mypy --strict, the unit tests and the layer test; n
 fuzz: ## search for bytes that break the engine's parser; MINUTES=2 (clang, installed when root)
 	@swarm/engine/fuzz/fuzz.sh $(MINUTES)
 
-bench: $(VENV)/.run ## measure what the lab promises into results/bench.json; three and a half hours; ARGS="--only throughput"
+bench: $(VENV)/.run ## measure what the lab promises into results/bench.json; some four hours; ARGS="--only throughput"
 	@$(VENV)/bin/python -m bench $(ARGS)
 
 lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml and images/swarm-requirements.in

@@ -64,11 +64,11 @@ class Variant:
     connections_most: int | None = None
     ring: Ring | None = None  # of a server that works with io_uring
     lacks: tuple[str, ...] = ()  # routes and checks of the contract that it declares not to keep
-    image: str = ""  # an existing image, run as it is; the keys below are only such a one's
+    image: str = ""  # an existing image, run as it is; a manifest has the keys below only with it
     routes: Mapping[str, str] = field(default_factory=dict)  # "plain", "delay" -> its own path; {ms} is the delay
     answers: str = ""  # what it answers there
     command: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)  # {host} and {port} stand for where it is to listen
+    environment: Mapping[str, str] = field(default_factory=dict)  # {host}, {port}: where an image is to listen
     same_as: str = ""  # the variant whose image it is under this second name, as an A/A control's
 
     @property
