@@ -62,7 +62,7 @@ def _measure(stand: Stand, kind: Kind, rounds: int, conclude: Callable[[Outcome,
     outcome = Outcome()
     order = random.Random(stand.run_id)
     size = _sized(kind, rounds)
-    turns = [(n, [*_shuffled(size, order)]) for n in range(size.rounds)]
+    turns = [(n, _shuffled(size, order)) for n in range(size.rounds)]
     pool: Pool = {kind.first: {}, kind.second: {}}
     steps = [
         Step(f"{kind.name}, round {n + 1}: {name}", _loaded_s(stand, size)) for n, pods in turns for name, _ in pods

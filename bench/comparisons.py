@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.outcome import Outcome
-from bench.paces import BASELINE, TRUTH
-from bench.paces import SLOWER as SLOWED
+from bench.paces import BASELINE, SLOWED, TRUTH
 from orchestrator.model import TrialResult
 from orchestrator.verdicts.ceiling import is_censored
 from orchestrator.verdicts.compare import Judged, Side, judge_pairs
@@ -61,7 +60,6 @@ SAME = Kind("same", "calibration", BASELINE, "paced again", BASELINE, 40, rounds
 # What is found does: trials as the nightly's, each in a fresh pod, and shuffled by sixes, so that two of a pair are on
 # average no nearer than two of the nightly's five (2.3 trials apart, there 2).
 SLOWER = Kind("slower", "calibration-nightly", BASELINE, SLOWED, SLOWED, 20, rounds=168, pods=3, windows=1)
-KINDS = (SAME, SLOWER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.model import Lab
+from orchestrator.run import with_variants
 
-BASELINE, SLOWER = "paced", "paced-slower"
-_PACE_PERCENT = {BASELINE: 100, SLOWER: 120}  # how long it spins, of the time that serving took; 100 unless told
-TRUTH = (100 + _PACE_PERCENT[BASELINE]) / (100 + _PACE_PERCENT[SLOWER])  # of a saturated loop's throughput: 1 / 1.1
+BASELINE, SLOWED = "paced", "paced-slower"
+_PACE_PERCENT = {BASELINE: 100, SLOWED: 120}  # how long it spins, of the time that serving took; 100 unless told
+TRUTH = (100 + _PACE_PERCENT[BASELINE]) / (100 + _PACE_PERCENT[SLOWED])  # of a saturated loop's throughput: 1 / 1.1
 
 
 def with_slower(lab: Lab) -> Lab:
     """Return the lab in which the arena, and every suite that runs the baseline, also has it slower by a tenth."""
     slower = replace(
-        lab.variants[BASELINE], name=SLOWER, same_as=BASELINE, environment={"PACE_PERCENT": str(_PACE_PERCENT[SLOWER])}
+        lab.variants[BASELINE], name=SLOWED, same_as=BASELINE, environment={"PACE_PERCENT": str(_PACE_PERCENT[SLOWED])}
     )
     suites = {
-        name: replace(suite, variants=(*suite.variants, SLOWER)) if BASELINE in suite.variants else suite
+        name: replace(suite, variants=(*suite.variants, SLOWED)) if BASELINE in suite.variants else suite
         for name, suite in lab.suites.items()
     }
-    arena = replace(lab.arena, variants=(*lab.arena.variants, SLOWER))  # whom the swarm's master knows
-    return replace(lab, variants={**lab.variants, SLOWER: slower}, suites=suites, arena=arena)
+    return with_variants(replace(lab, variants={**lab.variants, SLOWED: slower}, suites=suites), [SLOWED])

@@ -15,7 +15,6 @@ from bench.comparisons import (
     COVERED,
     FALSE_ALARMS,
     FOUND,
-    KINDS,
     SAME,
     SLOWER,
     Kind,
@@ -33,6 +32,8 @@ from bench.stand import ROOT
 from orchestrator.config.load import load_lab
 from orchestrator.model import Metrics, TrialResult, TrialSpec
 from orchestrator.verdicts.validity import GENERATOR_LIMITED
+
+KINDS = (SAME, SLOWER)
 
 
 def window(name: str, place: tuple[int, int], per_s: float, cpu_s: float = 0.2) -> TrialResult:
